@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from llmgate.errors import EndpointError
 from llmgate.generate.finish import NOT_COMPLETE, nothing_expected
 from llmgate.record.schema import Failure, FailureKind, Generation
-from llmgate.session.ray.task import Batch, Question, Reply
+from llmgate.session.ray.task import BatchReply, NodeQuestion, QuestionBatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from llmgate.generate.client import Endpoint, RetryPolicy, Vectors
 
-__all__ = ["LostError", "Place", "SpreadChat"]
+__all__ = ["LostError", "SpreadChat", "SpreadPlace"]
 
 MOST: Final = 32
 """Questions of a batch at most: what a node that dies has in hand is asked again."""
@@ -38,7 +38,7 @@ class LostError(Exception):
     """A batch that nobody carried out, although it was sent again: the place is gone."""
 
 
-class Place(Protocol):
+class SpreadPlace(Protocol):
     """Somewhere requests can be made from."""
 
     @property
@@ -46,13 +46,13 @@ class Place(Protocol):
         """Who is asked there."""
         ...
 
-    def send(self, batch: Batch) -> Future[Reply]:
+    def send(self, batch: QuestionBatch) -> Future[BatchReply]:
         """Carry out a batch; the future raises LostError if the place is gone."""
         ...
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Wanted:
+class WantedAnswer:
     """A request in the line, and who waits for it.
 
     Attributes:
@@ -62,14 +62,14 @@ class Wanted:
         tried: Places that could not be reached for it.
     """
 
-    question: Question
+    question: NodeQuestion
     expected: Callable[[str], bool]
     answer: asyncio.Future[Generation | Failure]
     tried: int = 0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Desk:
+class UsedPlace:
     """A place as it is used.
 
     Attributes:
@@ -79,7 +79,7 @@ class Desk:
         gone: Whether it is for good.
     """
 
-    place: Place
+    place: SpreadPlace
     number: int
     busy: int = 0
     rests_until: float = 0.0
@@ -87,26 +87,26 @@ class Desk:
 
 
 @dataclass(slots=True, kw_only=True)
-class Line:
+class RequestLine:
     """Requests that wait."""
 
-    waiting: deque[Wanted] = field(default_factory=deque)
+    waiting: deque[WantedAnswer] = field(default_factory=deque)
     filled: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def put(self, wanted: Wanted) -> None:
+    def put(self, wanted: WantedAnswer) -> None:
         """Line up."""
         self.waiting.append(wanted)
         self.filled.set()
 
-    def put_first(self, wanted: Sequence[Wanted]) -> None:
+    def put_first(self, wanted: Sequence[WantedAnswer]) -> None:
         """Come back to the front."""
         self.waiting.extendleft(reversed(wanted))
         if self.waiting:
             self.filled.set()
 
-    def take(self, most: int) -> list[Wanted]:
+    def take(self, most: int) -> list[WantedAnswer]:
         """The first ones that somebody still waits for."""
-        taken: list[Wanted] = []
+        taken: list[WantedAnswer] = []
         while self.waiting and len(taken) < most:
             wanted = self.waiting.popleft()
             if not wanted.answer.done():
@@ -130,16 +130,16 @@ class SpreadChat:
         stopped: Why nothing is asked any more; `ask` raises it.
     """
 
-    def __init__(self, places: Sequence[Place], *, concurrency: int, slots: int, retry: RetryPolicy) -> None:
+    def __init__(self, places: Sequence[SpreadPlace], *, concurrency: int, slots: int, retry: RetryPolicy) -> None:
         self.endpoint: Endpoint = places[0].endpoint
         self.stopped: EndpointError | None = None
-        self._desks = [Desk(place=place, number=number) for number, place in enumerate(places)]
+        self._desks = [UsedPlace(place=place, number=number) for number, place in enumerate(places)]
         self._turns = count()
         self._concurrency = concurrency
         self._slots = max(1, min(slots, concurrency))
         self._free = asyncio.Semaphore(self._slots)
         self._retry = retry
-        self._line = Line()
+        self._line = RequestLine()
         self._pump: asyncio.Task[None] | None = None
         self._carriers: set[asyncio.Task[None]] = set()
         self._refused = 0
@@ -179,8 +179,8 @@ class SpreadChat:
             raise self.stopped
         if self.gave_up:
             return self._not_asked()
-        question = Question(body=body, expected=frozenset(filter(expected, NOT_COMPLETE)))
-        wanted = Wanted(question=question, expected=expected, answer=asyncio.get_running_loop().create_future())
+        question = NodeQuestion(body=body, expected=frozenset(filter(expected, NOT_COMPLETE)))
+        wanted = WantedAnswer(question=question, expected=expected, answer=asyncio.get_running_loop().create_future())
         self._line.put(wanted)
         return await wanted.answer
 
@@ -213,7 +213,7 @@ class SpreadChat:
         share = -(-len(self._line.waiting) // self._slots)
         return max(1, min(MOST, self._concurrency // self._slots, share))
 
-    async def _carry(self, taken: Sequence[Wanted]) -> None:
+    async def _carry(self, taken: Sequence[WantedAnswer]) -> None:
         """One batch, there and back."""
         desk = None
         try:
@@ -223,7 +223,7 @@ class SpreadChat:
                 return
             desk = self._desk()
             desk.busy += 1
-            batch = Batch(
+            batch = QuestionBatch(
                 endpoint=desk.place.endpoint,
                 questions=tuple(wanted.question for wanted in taken),
                 retry=self._retry,
@@ -245,7 +245,7 @@ class SpreadChat:
                 desk.busy -= 1
             self._free.release()
 
-    def _desk(self) -> Desk:
+    def _desk(self) -> UsedPlace:
         """The place for the next batch.
 
         Raises:
@@ -259,9 +259,9 @@ class SpreadChat:
         turn = next(self._turns)
         return min(awake, key=lambda desk: (desk.busy, (desk.number - turn) % len(self._desks)))
 
-    def _hand_over(self, taken: Sequence[Wanted], reply: Reply, desk: Desk) -> None:
+    def _hand_over(self, taken: Sequence[WantedAnswer], reply: BatchReply, desk: UsedPlace) -> None:
         """Give everybody the answer to what was asked; what has none goes back into the line."""
-        again: list[Wanted] = []
+        again: list[WantedAnswer] = []
         reached = False
         for wanted, answer, reasons in zip(taken, reply.answers, reply.reasons, strict=True):
             if wanted.answer.done() or answer is None:
@@ -274,7 +274,7 @@ class SpreadChat:
                 again.append(wanted)
             elif isinstance(answer, Failure) and (known := frozenset(filter(wanted.expected, reasons))):
                 # An assert of this case names a reason that nobody knew before it came.
-                wanted.question = Question(body=wanted.question.body, expected=wanted.question.expected | known)
+                wanted.question = NodeQuestion(body=wanted.question.body, expected=wanted.question.expected | known)
                 again.append(wanted)
             else:
                 wanted.answer.set_result(answer)
@@ -285,14 +285,14 @@ class SpreadChat:
             what, where, fix = reply.stopped
             self._end(taken, EndpointError(what, where=where, fix=fix))
 
-    def _lost(self, taken: Sequence[Wanted], error: LostError) -> None:
+    def _lost(self, taken: Sequence[WantedAnswer], error: LostError) -> None:
         """A place is gone: others ask what it had in hand, if there are any."""
         if all(desk.gone for desk in self._desks):
             self._end(taken, EndpointError(str(error), where="--on", fix="Look at the nodes of the cluster"))
         else:
             self._line.put_first([wanted for wanted in taken if not wanted.answer.done()])
 
-    def _end(self, taken: Sequence[Wanted], error: Exception) -> None:
+    def _end(self, taken: Sequence[WantedAnswer], error: Exception) -> None:
         """Ask nothing more, and tell all who wait."""
         if self.stopped is None and isinstance(error, EndpointError):
             self.stopped = error

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from llmgate.session.progress import Progress
-    from llmgate.session.ray.task import Batch, Reply
+    from llmgate.session.ray.task import BatchReply, QuestionBatch
 
 __all__ = ["Cluster", "ClusterPlace", "RayNode", "connect"]
 
@@ -90,16 +90,16 @@ class ClusterPlace:
     task: Any = field(repr=False)
     ray: Any = field(repr=False)
 
-    def send(self, batch: Batch) -> Future[Reply]:
+    def send(self, batch: QuestionBatch) -> Future[BatchReply]:
         """Carry out a batch."""
         return translated(self.task.remote(batch).future(), self.ray)
 
 
-def translated(future: Any, ray: Any) -> Future[Reply]:
+def translated(future: Any, ray: Any) -> Future[BatchReply]:
     """The future of a task, whose errors are ours: LostError where Ray gave up."""
     from concurrent.futures import Future  # noqa: PLC0415 - only who asks on a cluster needs it
 
-    result: Future[Reply] = Future()
+    result: Future[BatchReply] = Future()
     result.set_running_or_notify_cancel()
 
     def done(finished: Any) -> None:

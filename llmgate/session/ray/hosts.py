@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from llmgate.session.progress import Progress
     from llmgate.session.ray.cluster import Cluster, RayNode
-    from llmgate.session.ray.task import Batch, Reply
+    from llmgate.session.ray.task import BatchReply, QuestionBatch
 
 __all__ = ["HostPlace", "Hosted", "ModelHost", "gpus_each", "hosted"]
 
@@ -82,7 +82,7 @@ class ModelHost:
         """What serves here."""
         return self._server.identity()
 
-    async def ask(self, batch: Batch) -> Reply:
+    async def ask(self, batch: QuestionBatch) -> BatchReply:
         """Carry out a batch at this server."""
         endpoint = replace(batch.endpoint, url=f"{self._server.url}/v1")
         reply = await ask_questions(replace(batch, endpoint=endpoint))
@@ -109,7 +109,7 @@ class HostPlace:
     actor: Any = field(repr=False)
     ray: Any = field(repr=False)
 
-    def send(self, batch: Batch) -> Future[Reply]:
+    def send(self, batch: QuestionBatch) -> Future[BatchReply]:
         """Carry out a batch."""
         return translated(self.actor.ask.remote(batch).future(), self.ray)
 

@@ -18,11 +18,11 @@ from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.record.redaction import Redactor
 from llmgate.record.schema import Failure, Generation
 
-__all__ = ["Batch", "Question", "Reply", "about_node", "ask_batch", "ask_questions"]
+__all__ = ["BatchReply", "NodeQuestion", "QuestionBatch", "about_node", "ask_batch", "ask_questions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class NodeQuestion:
     """One request.
 
     Attributes:
@@ -35,7 +35,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class QuestionBatch:
     """Questions that are asked at once.
 
     Attributes:
@@ -45,12 +45,12 @@ class Batch:
     """
 
     endpoint: Endpoint = field(repr=False)
-    questions: tuple[Question, ...] = field(repr=False)
+    questions: tuple[NodeQuestion, ...] = field(repr=False)
     retry: RetryPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class BatchReply:
     """What came of a batch.
 
     Attributes:
@@ -66,7 +66,7 @@ class Reply:
     gone: str = ""
 
 
-class Reasons:
+class UnexpectedReasons:
     """Whether a finish reason is expected; remembers those that were asked about and are not.
 
     Args:
@@ -88,21 +88,21 @@ class Reasons:
         return False
 
 
-def ask_batch(batch: Batch) -> Reply:
+def ask_batch(batch: QuestionBatch) -> BatchReply:
     """Ask, in a process that does nothing else meanwhile."""
     return asyncio.run(ask_questions(batch))
 
 
-async def ask_questions(batch: Batch) -> Reply:
+async def ask_questions(batch: QuestionBatch) -> BatchReply:
     """Ask all questions of a batch at once."""
     key = batch.endpoint.api_key
     # What an endpoint quotes is cut here, and half a key would not be known again where the record is written.
     redact = Redactor((key,)) if key else Redactor()
-    reasons = [Reasons(question.expected) for question in batch.questions]
+    reasons = [UnexpectedReasons(question.expected) for question in batch.questions]
     count = len(batch.questions)
     async with ChatClient(batch.endpoint, concurrency=count, retry=batch.retry, redact=redact) as client:
 
-        async def ask(question: Question, expected: Reasons) -> Generation | Failure | None:
+        async def ask(question: NodeQuestion, expected: UnexpectedReasons) -> Generation | Failure | None:
             try:
                 return await client.ask(question.body, expected=expected)
             except EndpointError as error:
@@ -111,7 +111,7 @@ async def ask_questions(batch: Batch) -> Reply:
 
         stopped: list[tuple[str, str | None, str | None]] = []
         answers = await asyncio.gather(*map(ask, batch.questions, reasons))
-    return Reply(
+    return BatchReply(
         answers=tuple(answers),
         reasons=tuple(tuple(each.met) for each in reasons),
         stopped=stopped[0] if stopped else None,

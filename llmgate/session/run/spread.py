@@ -14,7 +14,7 @@ from llmgate.generate.client import RetryPolicy
 from llmgate.generate.vllm.server import ServerSpec
 from llmgate.record.weights import MANIFEST_NAME
 from llmgate.report.words import plural
-from llmgate.session.ray.chat import Place, SpreadChat
+from llmgate.session.ray.chat import SpreadChat, SpreadPlace
 from llmgate.session.ray.cluster import Cluster, connect
 from llmgate.session.run.asking import AskedModel
 from llmgate.session.run.known_secrets import key_names
@@ -44,7 +44,7 @@ class Spread:
     """
 
     cluster: Cluster
-    places: Sequence[Place] = ()
+    places: Sequence[SpreadPlace] = ()
     slots: int = 0
     _settings: Settings = field(repr=False)
 
@@ -113,7 +113,7 @@ class Spread:
         del run, progress
         endpoints = (target.endpoint, *target.others)
         known = [replace(one, names=(*one.names, *settings.reply_names)) for one in endpoints]
-        places: Sequence[Place] = self.places or [self.cluster.place(one) for one in known]
+        places: Sequence[SpreadPlace] = self.places or [self.cluster.place(one) for one in known]
         retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
         slots = self.slots or self.cluster.slots
         chat = SpreadChat(places, concurrency=settings.concurrency, slots=slots, retry=retry)

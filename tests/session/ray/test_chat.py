@@ -18,7 +18,7 @@ from llmgate.record.schema import Failure, FailureKind, Generation
 from llmgate.session.ray.chat import LostError, SpreadChat
 from llmgate.session.ray.cluster import RayNode
 from llmgate.session.ray.hosts import gpus_each, seats_of
-from llmgate.session.ray.task import Batch, Reply
+from llmgate.session.ray.task import BatchReply, QuestionBatch
 
 HERE = Endpoint(url="http://a/v1", model="m", api_key="sk-0123456789abcdef")
 RETRY = RetryPolicy(attempts=1)
@@ -28,23 +28,23 @@ def said(body: Any) -> Generation:
     return Generation(text=f"to {body['n']}", latency_s=0.1)
 
 
-def answered(batch: Batch) -> Reply:
+def answered(batch: QuestionBatch) -> BatchReply:
     answers = tuple(said(question.body) for question in batch.questions)
-    return Reply(answers=answers, reasons=((),) * len(answers))
+    return BatchReply(answers=answers, reasons=((),) * len(answers))
 
 
 @dataclass
 class FakePlace:
     """Carries batches out in a thread, as Ray's futures come from threads."""
 
-    carry: Callable[[Batch], Reply] = answered
+    carry: Callable[[QuestionBatch], BatchReply] = answered
     endpoint: Endpoint = HERE
-    batches: list[Batch] = field(default_factory=list)
+    batches: list[QuestionBatch] = field(default_factory=list)
     wait_s: float = 0.001
 
-    def send(self, batch: Batch) -> Future[Reply]:
+    def send(self, batch: QuestionBatch) -> Future[BatchReply]:
         self.batches.append(batch)
-        future: Future[Reply] = Future()
+        future: Future[BatchReply] = Future()
         future.set_running_or_notify_cancel()
 
         def work() -> None:
@@ -91,19 +91,19 @@ def test_everybody_gets_the_answer_to_what_was_asked() -> None:
 def test_no_more_is_in_flight_than_was_allowed() -> None:
     guard, now, most = threading.Lock(), [0], [0]
 
-    def carry(batch: Batch) -> Reply:
+    def carry(batch: QuestionBatch) -> BatchReply:
         return answered(batch)
 
     place = FakePlace(carry=carry, wait_s=0.01)
     send = place.send
 
-    def counted(batch: Batch) -> Future[Reply]:
+    def counted(batch: QuestionBatch) -> Future[BatchReply]:
         with guard:
             now[0] += len(batch.questions)
             most[0] = max(most[0], now[0])
         future = send(batch)
 
-        def done(_: Future[Reply]) -> None:
+        def done(_: Future[BatchReply]) -> None:
             with guard:
                 now[0] -= len(batch.questions)
 
@@ -123,7 +123,7 @@ def test_a_batch_is_small_enough_for_all_to_have_one() -> None:
 
 
 def test_what_a_dead_place_had_in_hand_is_asked_elsewhere() -> None:
-    def die(_: Batch) -> Reply:
+    def die(_: QuestionBatch) -> BatchReply:
         raise LostError("the node is gone")
 
     dead, alive = FakePlace(carry=die), FakePlace()
@@ -132,7 +132,7 @@ def test_what_a_dead_place_had_in_hand_is_asked_elsewhere() -> None:
 
 
 def test_a_place_whose_server_died_is_left_and_what_it_said_last_is_not_believed() -> None:
-    def gone(batch: Batch) -> Reply:
+    def gone(batch: QuestionBatch) -> BatchReply:
         return replace(answered(batch), answers=(None,) * len(batch.questions), gone="out of memory")
 
     dead, alive = FakePlace(carry=gone), FakePlace()
@@ -140,7 +140,7 @@ def test_a_place_whose_server_died_is_left_and_what_it_said_last_is_not_believed
 
 
 def test_when_no_place_is_left_the_run_ends_with_the_reason() -> None:
-    def die(_: Batch) -> Reply:
+    def die(_: QuestionBatch) -> BatchReply:
         raise LostError("the node is gone")
 
     answers = ask([FakePlace(carry=die), FakePlace(carry=die)], 20)
@@ -149,16 +149,16 @@ def test_when_no_place_is_left_the_run_ends_with_the_reason() -> None:
 
 
 def test_a_task_that_fails_for_another_reason_ends_the_run() -> None:
-    def fail(_: Batch) -> Reply:
+    def fail(_: QuestionBatch) -> BatchReply:
         raise CannotRunError("a task on the cluster failed: ValueError()")
 
     answers = ask([FakePlace(carry=fail)], 3)
     assert all(isinstance(answer, CannotRunError) for answer in answers)
 
 
-def unreachable(batch: Batch) -> Reply:
+def unreachable(batch: QuestionBatch) -> BatchReply:
     lost = Failure(kind=FailureKind.CONNECTION, message="refused")
-    return Reply(answers=(lost,) * len(batch.questions), reasons=((),) * len(batch.questions))
+    return BatchReply(answers=(lost,) * len(batch.questions), reasons=((),) * len(batch.questions))
 
 
 def test_an_endpoint_that_cannot_be_reached_is_rested_while_another_answers() -> None:
@@ -191,9 +191,11 @@ def test_after_many_refusals_nothing_more_is_asked() -> None:
 
 
 def test_an_endpoint_that_refuses_the_key_stops_the_run() -> None:
-    def refuse(batch: Batch) -> Reply:
+    def refuse(batch: QuestionBatch) -> BatchReply:
         count = len(batch.questions)
-        return Reply(answers=(None,) * count, reasons=((),) * count, stopped=("no valid key", "http://a", "Set it"))
+        return BatchReply(
+            answers=(None,) * count, reasons=((),) * count, stopped=("no valid key", "http://a", "Set it")
+        )
 
     place = FakePlace(carry=refuse)
     answers = ask([place], 50, concurrency=2, slots=1)
@@ -205,13 +207,13 @@ def test_an_endpoint_that_refuses_the_key_stops_the_run() -> None:
 def test_a_reason_that_a_case_expects_is_told_to_who_asks() -> None:
     """What is known to mean no completion beforehand; what nobody knew, when it came."""
 
-    def carry(batch: Batch) -> Reply:
+    def carry(batch: QuestionBatch) -> BatchReply:
         answers: list[Generation | Failure] = []
         for question in batch.questions:
             known = "moderated" in question.expected
             lost = Failure(kind=FailureKind.INCOMPLETE, message="moderated")
             answers.append(said(question.body) if known else lost)
-        return Reply(answers=tuple(answers), reasons=(("moderated",),) * len(answers))
+        return BatchReply(answers=tuple(answers), reasons=(("moderated",),) * len(answers))
 
     place = FakePlace(carry=carry)
     expecting = ask([place], 2, expected=lambda reason: reason in {"moderated", "content_filter"})
@@ -238,7 +240,7 @@ def test_a_batch_and_its_reply_travel_and_the_key_is_not_shown() -> None:
     place = FakePlace()
     ask([place], 1)
     (batch,) = place.batches
-    there: Batch = pickle.loads(pickle.dumps(batch))
+    there: QuestionBatch = pickle.loads(pickle.dumps(batch))
     assert there == batch
     assert there.endpoint.api_key == HERE.api_key
     assert pickle.loads(pickle.dumps(answered(batch))) == answered(batch)
