@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.score.assertion.definition import Need
+from llmgate.score.builtin import KINDS as TYPES
 from llmgate.score.builtin import SECTIONS
 from llmgate.session.commands.json_schemas import KINDS, schema_text
 
@@ -45,15 +46,19 @@ def reference_files(root: Path) -> dict[Path, str]:
 
 def _table(name: str) -> str:
     if name == "metrics":
-        return _markdown(["question", "type", "needs", "asks"], _metrics(SECTIONS["retrieval"]))
+        return _markdown(["question", "type", "needs", "asks"], _metrics(_kinds("retrieval")))
     if name == "judges":
-        rows = ([kind.use, kind.score or "0 or 1", kind.threshold] for kind in SECTIONS["judged"])
-        return _markdown(["type", "ask it when", "score", "passes from"], _merged(SECTIONS["judged"], rows))
-    kinds = SECTIONS[name]
+        rows = ([kind.use, kind.score or "0 or 1", kind.threshold] for kind in _kinds("judged"))
+        return _markdown(["type", "ask it when", "score", "passes from"], _merged(_kinds("judged"), rows))
+    kinds = _kinds(name)
     # In a table of scores everything is graded.
     scores = name in {"likeness", "retrieval"}
     head = ["type", "score" if scores else "passes if", "value", "threshold", "settings"]
     return _markdown(head, _merged(kinds, map(_described, kinds)))
+
+
+def _kinds(section: str) -> list[Kind]:
+    return [TYPES[name] for name in SECTIONS[section]]
 
 
 def _described(kind: Kind) -> list[str]:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_PASS, EXIT_USAGE, CannotRunError, LlmgateError
+from llmgate.errors import (
+    EXIT_CANNOT_RUN,
+    EXIT_FAIL,
+    EXIT_INCONCLUSIVE,
+    EXIT_PASS,
+    EXIT_USAGE,
+    CannotRunError,
+    LlmgateError,
+)
 from llmgate.session.termination import end_as_ctrl_c
 
 if TYPE_CHECKING:
@@ -24,6 +32,7 @@ __all__ = [
     "DecidingCommand",
     "Group",
     "LazyGroup",
+    "Undecided",
     "show_json",
     "show_lines",
     "visible_text",
@@ -95,6 +104,10 @@ class Command(click.Command):
                     formatter.write_dl(shown)
 
 
+class Undecided:
+    """What a deciding command returns that decided nothing because it was not to: the process ends with 3."""
+
+
 class DecidingCommand(Command):
     """A command whose exit code is that of the decision that it returns: there is no 0 without one."""
 
@@ -104,6 +117,8 @@ class DecidingCommand(Command):
         Raises:
             CannotRunError: If there is none.
         """
+        if isinstance(returned, Undecided):
+            return EXIT_INCONCLUSIVE
         from llmgate.gate.decision.types import Decision
 
         if not isinstance(returned, Decision):

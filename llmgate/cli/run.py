@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate.cli.decide import show_decision
-from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, show_lines, visible_text
+from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, Undecided, show_lines, visible_text
+from llmgate.cli.garbage import collected, uncollected
 from llmgate.cli.options import run_options
 from llmgate.errors import LlmgateError
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
+    from llmgate.record.manifest import Shard
+    from llmgate.record.schema import Record
+    from llmgate.session.run.plan import Plan
 
 __all__ = ["run"]
 
@@ -22,7 +26,7 @@ __all__ = ["run"]
 @click.argument("suites", nargs=-1, type=PATH)
 @click.option("--lock", is_flag=True, help="Lock datasets that have no lock yet, after showing what is locked.")
 @run_options()
-def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
+def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | Undecided:
     """Run SUITES (files or folders) and decide.
 
     Of a folder, YAML and JSON files with the top-level key `llmgate` are run. Files that might be suites and are not
@@ -33,13 +37,17 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
 
     With --adapter "new=DIR old=DIR" --champion-adapter old, one start of a server asks both adapters; the champion's
     record goes to a folder beside --out, named like it with "-champion" at its end.
+    With --shard I/N it asks a part and decides nothing: merge all parts with llmgate merge.
 
     Asserts that ask a judge need --judge-endpoint or --judge-model; panels and judges that suites name, --judges;
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
+    click.get_current_context().with_resource(uncollected())
+    from llmgate.record.run.content_digest import content_digest
     from llmgate.record.run.files import read_arms
     from llmgate.record.run.watch import RunLock
+    from llmgate.session.decide.opened import OpenedRecords
     from llmgate.session.decide.publish import publish, taken, withdraw
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
@@ -47,7 +55,6 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
-    from llmgate.session.run.serving_arms import serving_warnings
     from llmgate.session.run_folder import default_out
     from llmgate.session.settings.combined import settings_from
 
@@ -63,27 +70,30 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
         show_lines(lock_missing(suites))
     plan = plan_paths(suites, settings)
     check_models(settings, plan)
-    for line in plan.left_out:
-        click.secho(visible_text(line), err=True, fg="yellow" if line.startswith("not run") else None)
-    for suite in plan.suites:
-        for warning in suite.warnings:
-            click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
-    baseline = resolve_baseline(settings, out)
-    for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
-        click.secho(visible_text(line), err=True, fg="yellow")
-    with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
+    show_warnings(plan)
+    baseline = None if settings.shard else resolve_baseline(settings, out)
+    if any(suite.suite.serving for suite in plan.suites):
+        from llmgate.session.run.serving_arms import serving_warnings
+
+        for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
+            click.secho(visible_text(line), err=True, fg="yellow")
+    records = OpenedRecords()
+    with collected(), nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
         if settings.champion_adapter:
             from llmgate.session.commands.both_arms import execute_both
 
-            execute_both(settings, lambda: plan, out=out, progress=progress)
+            record = execute_both(settings, lambda: plan, out=out, progress=progress)
         else:
-            execute(settings, lambda: plan, out=out, progress=progress)
+            record = execute(settings, lambda: plan, out=out, progress=progress)
+    if record.manifest.shard is not None:
+        return ended_part(record, record.manifest.shard, out)
+    records.keep(out, record)
     progress.stage("deciding")
-    decision = decide_run(out, baseline, settings)
+    decision = decide_run(out, baseline, settings, records)
     arms = read_arms(out)
     try:
-        published = publish(out, decision, baseline, settings)
+        published = publish(out, decision, baseline, settings, records)
     except LlmgateError:
         # Whoever cannot be told by the registry is told here.
         show_decision(decision, arms)
@@ -91,6 +101,31 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     show_decision(decision, arms)
     for line in published.lines():
         click.echo(line)
+    click.echo(f"content: {content_digest(record)}")
     if decision.is_baseline:
         click.secho(f"recorded as baseline: compare later runs with --baseline {visible_text(str(out))}", fg="green")
     return taken(out, decision)
+
+
+def show_warnings(plan: Plan) -> None:
+    """Say what is not run, and what somebody should look at."""
+    for line in plan.left_out:
+        click.secho(visible_text(line), err=True, fg="yellow" if line.startswith("not run") else None)
+    for suite in plan.suites:
+        for warning in suite.warnings:
+            click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
+
+
+def ended_part(record: Record, shard: Shard, out: Path) -> Undecided:
+    """Say that a shard is recorded and decides nothing."""
+    from llmgate.record.order import shard_cases
+    from llmgate.record.run.content_digest import content_digest
+
+    asked, whole = len(shard_cases(record.cases, shard)), len(record.cases)
+    text = (
+        f"NO DECISION: shard {shard.name} is recorded, {asked:,} of {whole:,} {'case' if whole == 1 else 'cases'}."
+        f" A part decides nothing: merge all {shard.of} with `llmgate merge SHARD... --out DIR`; this one is {out}"
+    )
+    click.echo(f"content: {content_digest(record)}")
+    click.secho(visible_text(text), fg="yellow")
+    return Undecided()

@@ -62,7 +62,8 @@ def show(
     question = CasesQuestion(case=case, worse=worse, missed=missed, most=most)
     shown = show_cases(run, baseline, question)
     if as_json:
-        show_json({"total": shown.total, "note": shown.note, "cases": plain_content(shown.rows)})
+        found = {"total": shown.total, "note": shown.note, "content": shown.content}
+        show_json({**found, "cases": plain_content(shown.rows)})
         return
     from llmgate.report.terminal.cases import case_lines, wrapped
 

@@ -22,16 +22,14 @@ from llmgate.gate.evidence.repeats import decide_repeats, repeat_scores
 from llmgate.gate.judges.preferences import preferences_of
 from llmgate.gate.metrics.judge_bars import apply_judge_checks
 from llmgate.gate.metrics.tests import run_test
-from llmgate.gate.power.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.sequential.stopping_rule import run_test_at
 from llmgate.gate.sequential.verify_stop import confirm, looks_of
-from llmgate.gate.serving.arms import arms_problem, run_serving_tests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from llmgate.gate.evidence.evidence import Evidence
+    from llmgate.gate.evidence.evidence import Evidence, Noise, RepeatScores
     from llmgate.gate.metrics.metric import ServingTest
     from llmgate.gate.sequential.verify_stop import SuiteLook
     from llmgate.record.labels import AnswerLabels
@@ -89,14 +87,8 @@ def decide_records(
     champion_evidence = None
     if champion is not None:
         repeats = repeat_scores(champion, policy)
-        known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
-        champion_evidence = replace(others[0], repeats=repeats, noise=known)
-    serving = run_serving_tests(
-        policy.serving,
-        candidate.arms,
-        champion=champion is not None,
-        unfit=[arms_problem(arms, candidate, champion) for arms in candidate.arms],
-    )
+        champion_evidence = replace(others[0], repeats=repeats, noise=_noise(champion, repeats, noise, policy))
+    serving = _serving_tests(candidate, champion, policy)
     decision = _decide(evidence, champion_evidence, policy, today=today, looks=looks, serving=serving)
     return replace(decision, preferences=preferences_of(candidate, policy))
 
@@ -125,6 +117,32 @@ def _decide(
         decision,
         looks=look_decisions,
         repeats=decide_repeats(candidate, champion) if candidate.repeats else (),
+    )
+
+
+def _noise(
+    champion: Record, repeats: Sequence[RepeatScores], noise: Record | None, policy: Policy
+) -> tuple[Noise, ...]:
+    """How much scores change if nothing has changed; nothing where neither repeats nor a second run tell."""
+    if noise is None and not repeats:
+        return ()
+    from llmgate.gate.power.noise import noise_of_repeats, noise_of_run  # noqa: PLC0415 - few champions are asked twice
+
+    return noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
+
+
+def _serving_tests(candidate: Record, champion: Record | None, policy: Policy) -> tuple[ServingTest, ...]:
+    """The figures of serving that the policy asks about; none where it asks about none."""
+    if not policy.serving:
+        return ()
+    # A dozen modules that read timings: only who gates serving pays for them.
+    from llmgate.gate.serving.arms import arms_problem, run_serving_tests  # noqa: PLC0415
+
+    return run_serving_tests(
+        policy.serving,
+        candidate.arms,
+        champion=champion is not None,
+        unfit=[arms_problem(arms, candidate, champion) for arms in candidate.arms],
     )
 
 

@@ -33,8 +33,16 @@ class Chat(Protocol):
         """Whether so many connections failed in a row that asking on would only cost time."""
         ...
 
-    async def ask(self, body: Mapping[str, Any], *, expected: Callable[[str], bool] = ...) -> Generation | Failure:
-        """One chat completion: see `ChatClient.ask`."""
+    async def ask(
+        self, body: Mapping[str, Any], *, expected: Callable[[str], bool] = ..., which: str = ...
+    ) -> Generation | Failure:
+        """One chat completion: see `ChatClient.ask`.
+
+        Args:
+            body: The request without `model`.
+            expected: Whether an answer may end for this reason although it does not mean completion.
+            which: Names the generation, as requests of two may be equal: a cache keeps them apart by it.
+        """
         ...
 
     async def embed(self, texts: Sequence[str]) -> Vectors | Failure:

@@ -14,17 +14,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-import aiohttp
-
 from llmgate.errors import EndpointError
 from llmgate.generate.finish import FinishRule, nothing_expected
+from llmgate.generate.http_client import EndpointHttp
 from llmgate.generate.key_travel import OUR_KEY, KeyPlace
+from llmgate.generate.pool.slots import Slots
 from llmgate.generate.refusals import EndpointRefusal, WhyRefused, refusal_of, refused_words
 from llmgate.generate.replies import (
     BODY_EXCERPT,
     Vectors,
     http_failure,
-    read_bounded,
     read_completion,
     read_vectors,
 )
@@ -39,12 +38,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["ChatClient", "Endpoint", "RetryPolicy", "Vectors"]
+__all__ = ["ChatClient", "ElsewhereError", "Endpoint", "RetryPolicy", "Vectors"]
 
 RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 RETRIED_REPLY: Final = frozenset({FailureKind.GARBAGE, FailureKind.ERROR_REPLY})
 """Asking again for what was withheld or cut until something else comes would choose among the model's answers."""
 GIVE_UP_PER_SLOT: Final = 8
+ENCODER: Final = json.JSONEncoder(allow_nan=False)
 QUOTABLE_BYTES: Final = 1 << 20
 """More than any excerpt needs, however many secrets are taken out of it."""
 
@@ -131,6 +131,19 @@ class _Tried(Generic[T]):
     waits: bool = False
 
 
+class ElsewhereError(Exception):
+    """An attempt failed that another server of the same model may answer.
+
+    Args:
+        failure: Why there is no answer.
+        waits: Whether it was only refused for the rate, which is no failure.
+    """
+
+    def __init__(self, failure: Failure, *, waits: bool) -> None:
+        super().__init__(failure.message)
+        self.failure, self.waits = failure, waits
+
+
 class ChatClient:
     """Asks one endpoint. Use as an async context manager.
 
@@ -142,6 +155,9 @@ class ChatClient:
             every further answer a `SERVER_DIED` failure at once instead of a slow series of refused connections.
         redact: Applied to what is quoted of bodies that are no answers.
         traffic: When requests may go; clients of one endpoint may share it.
+        slots: The bound on requests in flight, where others share it or change it; default: one of `concurrency`.
+        elsewhere: Whether another server could answer instead of this one: then what may be tried again is raised as
+            an `ElsewhereError`, and neither waited for nor repeated.
 
     Attributes:
         stopped: Why nothing is asked any more: no valid key, a quota that is used up, a rate limit that lets nothing
@@ -157,6 +173,8 @@ class ChatClient:
         death: Callable[[], str | None] = lambda: None,
         redact: Redactor = NO_SECRETS,
         traffic: Traffic | None = None,
+        slots: Slots | None = None,
+        elsewhere: Callable[[], bool] = lambda: False,
     ) -> None:
         self.endpoint = endpoint
         self.traffic = traffic or Traffic()
@@ -164,41 +182,47 @@ class ChatClient:
         self.retry = retry or RetryPolicy()
         self._death = death
         self._redact = redact
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = slots or Slots(concurrency)
+        self._elsewhere = elsewhere
         self._concurrency = concurrency
         self._refused = 0
         self._answered = 0
-        self._http: aiohttp.ClientSession | None = None
+        self._http: EndpointHttp | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the connection pool."""
-        headers = {"Content-Type": "application/json"}
-        if self.endpoint.api_key:
-            headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._concurrency),
-            timeout=aiohttp.ClientTimeout(total=self.retry.timeout_s, sock_connect=self.retry.connect_s),
-            headers=headers,
-            # No proxy and no .netrc of the environment: see `endpoint.ask`.
-            trust_env=False,
+        """Be ready to connect.
+
+        Raises:
+            EndpointError: If the key cannot stand in a header.
+        """
+        self._http = EndpointHttp(
+            self.endpoint.url,
+            headers={"Authorization": f"Bearer {self.endpoint.api_key}"} if self.endpoint.api_key else {},
+            timeout_s=self.retry.timeout_s,
+            connect_s=self.retry.connect_s,
         )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connection pool."""
+        """Close all connections."""
         if self._http:
             await self._http.close()
 
     async def ask(
-        self, body: Mapping[str, Any], *, expected: Callable[[str], bool] = nothing_expected
+        self,
+        body: Mapping[str, Any],
+        *,
+        expected: Callable[[str], bool] = nothing_expected,
+        which: str = "",  # noqa: ARG002 - see `Chat.ask`
     ) -> Generation | Failure:
         """Send one chat completion request.
 
         Args:
             body: The request without `model`.
             expected: Whether an answer may end for this reason although it does not mean completion.
+            which: As for `Chat.ask`; the model is asked in any case.
 
         Returns:
             The answer, or why there is none after all retries.
@@ -206,7 +230,7 @@ class ChatClient:
         Raises:
             EndpointError: If asking on is of no use: `stopped`.
         """
-        data = json.dumps({"model": self.endpoint.model, **body}, allow_nan=False).encode()
+        data = ENCODER.encode({"model": self.endpoint.model, **body}).encode()
         rule = FinishRule(further=self.endpoint.finish_reasons, expected=expected)
         async with self._slots:
             tokens = estimated_tokens(body) if self.traffic.counts_tokens else 0
@@ -249,6 +273,8 @@ class ChatClient:
             if not isinstance(answer, Failure):
                 return answer
             failure = answer
+            if (tried.waits or tried.again) and self._elsewhere():
+                raise ElsewhereError(failure, waits=tried.waits)
             if tried.waits:
                 continue
             failed += 1
@@ -311,30 +337,28 @@ class ChatClient:
             raise EndpointError("the client is used outside its context", where=self.endpoint.url)
         started = time.perf_counter()
         try:
-            # Redirects could lead the prompt and the key to another host.
-            async with self._http.post(f"{self.endpoint.url}/{path}", data=data, allow_redirects=False) as response:
-                content = await read_bounded(response.content)
-                latency_s = time.perf_counter() - started
-                if response.status == 200:
-                    answer = self._signed(read(content, latency_s, attempt), response.headers)
-                    if not isinstance(answer, Failure):
-                        return _Tried(answer=answer)
-                    explained = self._explained(answer, read(self._quotable(content), latency_s, attempt))
-                    return _Tried(answer=explained, again=answer.kind in RETRIED_REPLY)
-                quotable = self._quotable(content)
-                return _Tried(
-                    answer=http_failure(response.status, quotable, attempt),
-                    again=response.status in RETRIED_STATUS,
-                    retry_after=response.headers.get("Retry-After"),
-                    refusal=refusal_of(response.status, response.headers, quotable, now_s=time.time()),
-                )
+            response = await self._http.post(path, data)
         except TimeoutError:
             waited = time.perf_counter() - started
             message = f"no answer within {waited:.0f} s"
             return _Tried(answer=Failure(kind=FailureKind.TIMEOUT, message=message, attempts=attempt), again=True)
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             message = self._redact.text(f"the connection failed: {error or type(error).__name__}")[:BODY_EXCERPT]
             return _Tried(answer=Failure(kind=FailureKind.CONNECTION, message=message, attempts=attempt), again=True)
+        content, latency_s = response.body, response.end_s - started
+        if response.status == 200:
+            answer = self._signed(read(content, latency_s, attempt), response.headers)
+            if not isinstance(answer, Failure):
+                return _Tried(answer=answer)
+            explained = self._explained(answer, read(self._quotable(content), latency_s, attempt))
+            return _Tried(answer=explained, again=answer.kind in RETRIED_REPLY)
+        quotable = self._quotable(content)
+        return _Tried(
+            answer=http_failure(response.status, quotable, attempt),
+            again=response.status in RETRIED_STATUS,
+            retry_after=response.headers.get("Retry-After"),
+            refusal=refusal_of(response.status, response.headers, quotable, now_s=time.time()),
+        )
 
     def _quotable(self, content: bytes) -> bytes:
         """A body without secrets, before anything is cut from it: of half a secret nobody knows that it is one."""

@@ -53,6 +53,7 @@ class EndpointFacts:
         parent: The model whose adapter it is, as the endpoint says; "" if it does not call it one.
         unconfirmed: Why nothing confirms the name but a first answer: what the list of models says instead. "" if it
             lists the model.
+        longest: Tokens that a prompt and its answer may have together (vLLM: `max_model_len`), None if it does not say.
     """
 
     model: str
@@ -62,6 +63,7 @@ class EndpointFacts:
     names: tuple[str, ...]
     parent: str = ""
     unconfirmed: str = ""
+    longest: int | None = None
 
 
 class UnlistedError(EndpointError):
@@ -107,7 +109,7 @@ def probe(
         version = fetch(f"{url.removesuffix('/v1')}/version", api_key).get("version")
     except (EndpointError, AttributeError):
         version = None  # other servers have no such route; the record then says so
-    root = listed[name].get("root")
+    root, longest = listed[name].get("root"), listed[name].get("max_model_len")
     same = [other for other, entry in listed.items() if root and origin(entry) == origin(listed[name])]
     return EndpointFacts(
         model=name,
@@ -117,6 +119,7 @@ def probe(
         names=tuple(dict.fromkeys((name, *same))),
         parent=parent if isinstance(parent := listed[name].get("parent"), str) else "",
         unconfirmed=unconfirmed,
+        longest=longest if type(longest) is int else None,
     )
 
 
@@ -311,7 +314,8 @@ def exchange(
         headers["Authorization"] = f"Bearer {api_key}"
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=timeout_s)) as connection:
-        connection.request(method, parts.path, body=None if body is None else json.dumps(body), headers=headers)
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        connection.request(method, target, body=None if body is None else json.dumps(body), headers=headers)
         response = connection.getresponse()
         # A server may repeat the key, and what it says of itself is shown and recorded.
         return response.status, dict(response.headers), Redactor((api_key or "",))(response.read(MAX_BYTES))

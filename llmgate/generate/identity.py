@@ -118,7 +118,15 @@ def packages() -> Mapping[str, str]:
     versions = {}
     for name in PACKAGES:
         try:
-            versions[name] = importlib.metadata.version(name)
+            found = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue
+        versions[name] = _version(found)
     return MappingProxyType(versions)
+
+
+def _version(found: importlib.metadata.Distribution) -> str:
+    """The version in a distribution's headers; its description, which may be a book, is not parsed for that."""
+    headers = (found.read_text("METADATA") or "").partition("\n\n")[0]
+    match = re.search(r"^Version:[ \t]*(\S+)", headers, re.MULTILINE)
+    return match[1] if match else found.version

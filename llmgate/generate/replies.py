@@ -5,24 +5,26 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from llmgate.generate.finish import CALLING, CUT, FinishRule
 from llmgate.generate.who_answered import said_by
 from llmgate.record.answered_by import AnsweredBy
 from llmgate.record.schema import Failure, FailureKind, Generation, TokenLogprob
 
-if TYPE_CHECKING:
-    import aiohttp
-
-__all__ = ["BODY_EXCERPT", "Vectors", "http_failure", "read_bounded", "read_completion", "read_json", "read_vectors"]
+__all__ = ["BODY_EXCERPT", "MAX_BODY_BYTES", "Vectors", "http_failure", "read_completion", "read_json", "read_vectors"]
 
 BODY_EXCERPT: Final = 300
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """An answer larger than this is garbage, and holding 32 of them must not end the process."""
 MAX_CALL_DEPTH: Final = 64
 """Deeper calls could be read here, and would end the process where they are written or compared."""
+FEW_BRACKETS: Final = 300
+"""A document with no more of them cannot be nested too deeply for anything."""
+SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+"""How a document in UTF-8 may hold a surrogate, half of a pair or a whole one."""
 MAX_COUNT: Final = 2**53
 """Larger counts are not exact as floats, and no number of tokens."""
 
@@ -33,20 +35,6 @@ class Vectors:
 
     values: tuple[tuple[float, ...], ...]
     answered_by: AnsweredBy | None = None
-
-
-async def read_bounded(stream: aiohttp.StreamReader) -> bytes:
-    """Read a whole body, giving up beyond the limit.
-
-    Raises:
-        OSError: If the body is too large.
-    """
-    content = bytearray()
-    while chunk := await stream.readany():
-        content += chunk
-        if len(content) > MAX_BODY_BYTES:
-            raise OSError(f"the answer is larger than {MAX_BODY_BYTES} bytes")
-    return bytes(content)
 
 
 def http_failure(status: int, content: bytes, attempt: int) -> Failure:
@@ -63,8 +51,10 @@ def read_json(content: bytes) -> Any:
         ValueError: If it is no JSON that says one thing and can be kept, worded as what the body is or does.
     """
     try:
-        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_number)
-        json.dumps(document, ensure_ascii=False).encode()
+        text = content.decode("utf-8-sig")
+        document = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        if text.count("{") + text.count("[") > FEW_BRACKETS or SURROGATE.search(text):
+            json.dumps(document, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
     except UnicodeEncodeError as error:

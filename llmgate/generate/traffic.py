@@ -99,6 +99,11 @@ class Traffic:
         """Whether anybody needs to know what requests cost."""
         return self._tokens is not None
 
+    @property
+    def closed_s(self) -> float:
+        """How long nobody may pass, in seconds, because the endpoint refused for the rate; 0 while some may."""
+        return max(0.0, self._closed_until - self._clock())
+
     async def enter(self, tokens: int) -> int:
         """Wait until a request may go; those who came first go first. `leave` must follow.
 

@@ -71,15 +71,22 @@ def with_headers(said: AnsweredBy, headers: Mapping[str, str], *, asked: str) ->
     Returns:
         None if nothing says that the answer is not a fresh one of the model that was asked for.
     """
-    lowered = [(name.lower(), _text(value.strip())) for name, value in headers.items()]
+    told = [(lowered, _text(value.strip())) for name, value in headers.items() if _tells(lowered := name.lower())]
+    if not told and said.model == asked and not said.provider:
+        return None
     whole = replace(
         said,
         model=None if said.model == asked else said.model,
-        provider=said.provider or _first(value for name, value in lowered if name in BEHIND),
-        cached=_first(name for name, value in lowered if _is_cached(name, value)),
-        rerouted=_first(f"{name}: {value[:SHOWN]}" for name, value in lowered if _is_rerouted(name, value)),
+        provider=said.provider or _first(value for name, value in told if name in BEHIND),
+        cached=_first(name for name, value in told if _is_cached(name, value)),
+        rerouted=_first(f"{name}: {value[:SHOWN]}" for name, value in told if _is_rerouted(name, value)),
     )
     return None if whole == AnsweredBy() else whole
+
+
+def _tells(name: str) -> bool:
+    """Whether a header, in lower case, may say anything here."""
+    return "cache" in name or name == "age" or name in BEHIND or name in REROUTED
 
 
 def _is_cached(name: str, value: str) -> bool:

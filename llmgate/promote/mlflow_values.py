@@ -79,7 +79,7 @@ def run_params(manifest: Manifest, baseline: str | None) -> dict[str, str]:
         "server": " ".join(filter(None, (server.engine, server.version))),
         "server.flags": " ".join(server.flags) or None,
         "server.owned": str(server.owned).lower(),
-        "concurrency": str(manifest.concurrency),
+        "concurrency": f"{'auto, up to ' if manifest.adaptive else ''}{manifest.concurrency}",
         "seed": str(manifest.seed),
         "judge": judge.model if judge else None,
         "judge.prompt_digest": judge.prompt_digest if judge else None,

@@ -160,7 +160,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Let gate items report last: they wait for all cases."""
     if FATAL in config.stash:
         raise pytest.UsageError(f"llmgate: {config.stash[FATAL]}")
-    if RUN in config.stash:
+    if run := config.stash.get(RUN, None):
+        if run.settings.shard is not None:
+            from llmgate.pytest_plugin.parts import keep_part
+
+            keep_part(config, items, run.settings.shard, run.planned, run.case_of)
         items.sort(key=lambda item: "::gate::" in item.nodeid)
 
 

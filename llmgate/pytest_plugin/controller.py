@@ -19,11 +19,13 @@ import pytest
 from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError
 from llmgate.pytest_plugin import terminal
 from llmgate.pytest_plugin.by_hand import check_by_hand
+from llmgate.pytest_plugin.parts import case_of, part_words, selection
 from llmgate.pytest_plugin.payload import out_of
 from llmgate.pytest_plugin.stoppable import StoppableProgress, StoppedError
 from llmgate.pytest_plugin.tests import Tests
 from llmgate.record.run.loading import load_seal
 from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
+from llmgate.session.decide.opened import OpenedRecords
 from llmgate.session.decide.publish import publish, taken, withdraw
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.options.table import OPTIONS
@@ -90,6 +92,7 @@ class PytestRun:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._decision: Decision | None = None
+        self._records = OpenedRecords()
         self._published: Sequence[str] = ()
         self._gated: frozenset[str] = frozenset()
         self.gates: frozenset[str] = frozenset()
@@ -137,11 +140,7 @@ class PytestRun:
         """The assert types, with those of installed packages and of every `conftest.py` that pytest has read."""
         plugins = list(self.config.pluginmanager.get_plugins())
         if self._vocabulary is None or self._vocabulary[0] != len(plugins):
-            conftests = [
-                plugin
-                for plugin in plugins
-                if getattr(plugin, "__file__", None) and Path(plugin.__file__).name == "conftest.py"
-            ]
+            conftests = [p for p in plugins if getattr(p, "__file__", None) and Path(p.__file__).name == "conftest.py"]
             self._vocabulary = (len(plugins), with_checks_of(conftests, limit_s=self.settings.timeout))
         return self._vocabulary[1]
 
@@ -156,7 +155,7 @@ class PytestRun:
         if self.settings.model or self.settings.endpoint:
             check_folder(self.settings, self.out)
             withdraw(self.out)
-            baseline = resolve_baseline(self.settings, self.out)
+            baseline = None if self.settings.shard else resolve_baseline(self.settings, self.out)
             lock = RunLock(self.out, redact=redactor(self.settings))
             note_baseline(self.out, baseline)
             self._tests.inbox = Inbox(self.out)
@@ -188,31 +187,8 @@ class PytestRun:
             raise pytest.UsageError(
                 "llmgate: no model is named. Give --llmgate-model DIR to start vLLM, or --llmgate-endpoint URL"
             )
-        cases: set[tuple[str, str]] = set()
-        gated: set[str] = set()
-        gates: set[str] = set()
-        for nodeid in nodeids:
-            if nodeid in self._tests:
-                suite, case = self._tests[nodeid]
-                if case is None:
-                    gates.add(nodeid)
-                    gated.add(suite)
-                else:
-                    cases.add((suite, case))
-                continue
-            file, _, name = nodeid.partition("::")
-            planned = self._suites[file]
-            if name.startswith("gate::"):
-                gates.add(nodeid)
-                gated.add(planned.suite.name)
-            else:
-                cases.add((planned.suite.name, name))
-        cases |= {
-            (p.suite.name, case.planned.case)
-            for p in self._suites.values()
-            if p.suite.name in gated
-            for case in p.cases
-        }
+        chosen = selection(nodeids, self._suites, self._tests, shard=self.settings.shard)
+        cases, gated = chosen.cases, chosen.gated
         self._tests.check_whole(cases, gated)
         suites = [p for p in self.planned if any(suite == p.suite.name for suite, _ in cases)]
         try:
@@ -220,7 +196,7 @@ class PytestRun:
             check_models(self.settings, self._plan)
         except LlmgateError as error:
             raise pytest.UsageError(str(error)) from error
-        self._gated, self.gates = frozenset(gated), frozenset(gates)
+        self._gated, self.gates = gated, chosen.gates
         self._letters = terminal.Letters(cases=len(cases))
         if self._letters.each > 1:
             self._notices.put(f"one letter stands for up to {self._letters.each} cases")
@@ -231,7 +207,9 @@ class PytestRun:
         progress = StoppableProgress(self._stop, self._notices.put)
         try:
             with lock:
-                execute(self.settings, self._wait_for_plan, out=self.out, progress=progress, inbox=self._tests.inbox)
+                inbox = self._tests.inbox
+                record = execute(self.settings, self._wait_for_plan, out=self.out, progress=progress, inbox=inbox)
+            self._records.keep(self.out, record)
         except BaseException as error:  # noqa: BLE001 - handed to the items, which raise it
             self._error = error
 
@@ -252,6 +230,10 @@ class PytestRun:
             return self._tests[nodeid][1] is not None
         return file in self._suites and not name.startswith("gate::")
 
+    def case_of(self, nodeid: str) -> tuple[str, str] | None:
+        """Suite and case of an item; None if it is another one, or a gate."""
+        return case_of(nodeid, self._suites, self._tests)
+
     def letter(self, letter: str) -> str:
         """The letter of a case in pytest's progress; of thousands of cases, most have none."""
         return self._letters.thinned(letter)
@@ -264,11 +246,13 @@ class PytestRun:
             CannotRunError: If the run ended without them.
         """
         keys = [case.key(k) for k in range(case.planned.repeats)]
+        # Most were read with those before them: no look at the files for each of thousands of items.
+        if settled := self._watch.all_settled(keys):
+            return settled
         while True:
             state = self._state()
             self._watch.refresh()
-            settled = [result for key in keys if (result := self._watch.settled(key))]
-            if len(settled) == len(keys):
+            if settled := self._watch.all_settled(keys):
                 return settled
             if state.phase is not RunPhase.RUNNING:
                 break
@@ -290,12 +274,28 @@ class PytestRun:
             NotComparableError: If the baseline cannot be compared with.
         """
         if self._decision is None:
-            while (state := self._state()).phase is RunPhase.RUNNING:
-                self._pause()
-            if state.phase is RunPhase.ABORTED:
-                raise self._failure(state.reason)
-            self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
+            self.complete()
+            if self._thread is not None:
+                self._thread.join(END_S)  # it reads the record back as it seals it, so that it need not be read again
+            self._decision = decide_run(self.out, noted_baseline(self.out), self.settings, self._records)
         return self._decision
+
+    def complete(self) -> None:
+        """Wait until the record is sealed.
+
+        Raises:
+            CannotRunError: If the run ended before it was complete.
+        """
+        while (state := self._state()).phase is RunPhase.RUNNING:
+            self._pause()
+        if state.phase is RunPhase.ABORTED:
+            raise self._failure(state.reason)
+
+    @property
+    def part(self) -> str:
+        """That a shard is recorded and decides nothing, or that it is not complete; "" for a whole run."""
+        shard = self.settings.shard
+        return "" if shard is None or self._thread is None else part_words(shard, self._watch.state())
 
     @property
     def tests(self) -> Tests:
@@ -350,20 +350,18 @@ class PytestRun:
         """Publish a complete run, end an incomplete one; it is good only if its decision is, and lies on disk."""
         if self.is_worker or self._thread is None:
             return
-        ended_early = exitstatus in {
-            pytest.ExitCode.INTERRUPTED,
-            pytest.ExitCode.INTERNAL_ERROR,
-            pytest.ExitCode.USAGE_ERROR,
-        }
-        if ended_early or not self._selected.is_set() or self._stopped_short():
+        early = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
+        if exitstatus in early or not self._selected.is_set() or self._stopped_short():
             self._stop.set()
-        self._thread.join(END_S)
+        # No item may be there to wait for a shard.
+        self._thread.join(None if self.settings.shard and not self._stop.is_set() else END_S)
         self._notices.flush()
-        if self._watch.state().phase is not RunPhase.SEALED or not self.gates:
+        if self._watch.state().phase is not RunPhase.SEALED or not self.gates or self.settings.shard:
             return
         try:
             decision = self.decision()
-            self._published = publish(self.out, decision, noted_baseline(self.out), self.settings).lines()
+            published = publish(self.out, decision, noted_baseline(self.out), self.settings, self._records)
+            self._published = published.lines()
             self.good = taken(self.out, decision).exit_code == EXIT_PASS
         except LlmgateError as error:
             self._published = (f"not published: {error}",)
@@ -388,6 +386,7 @@ class PytestRun:
             ungated=sorted({p.suite.name for p in self.planned} - self._gated),
             published=self._published,
             shown=self.settings.show_missed,
+            part=self.part,
         )
 
     def close(self) -> None:

@@ -24,6 +24,8 @@ NO: Final = frozenset({"", "0", "false"})
 """What `CI` says where it does not mean it."""
 
 
+SHARD_CODE: Final = 3
+"""What `llmgate run --shard` ends with; pytest's own 3 never stands (see `Door.code`)."""
 GATES: pytest.StashKey[set[str]] = pytest.StashKey()
 """Node ids of all gates that were collected, whether or not they stay selected."""
 DECIDED: Final = ("llmgate", "decided")
@@ -78,18 +80,21 @@ class Door:
         return ended
 
     def code(self, config: pytest.Config, code: int) -> int:
-        """The exit code that stands: 1 where pytest would say 0 without a decision that allows it."""
+        """The exit code that stands: 1 where pytest would say 0 without a decision that allows it, 3 for a shard."""
+        run = config.stash.get(RUN, None)
         if code == pytest.ExitCode.OK and self.shortfall(config):
             self._overruled = True
-            return int(pytest.ExitCode.TESTS_FAILED)
-        if code == pytest.ExitCode.INTERNAL_ERROR and (RUN in config.stash or self.concerns(config)):
-            # Its 3 is INCONCLUSIVE to whoever knows the exit codes of llmgate.
-            return int(pytest.ExitCode.USAGE_ERROR)
+            return SHARD_CODE if run is not None and run.part else int(pytest.ExitCode.TESTS_FAILED)
+        if code == pytest.ExitCode.INTERNAL_ERROR and (run is not None or self.concerns(config)):
+            # Its 3 is INCONCLUSIVE to whoever knows the exit codes of llmgate; ours of a shard comes by here again.
+            return SHARD_CODE if self._overruled else int(pytest.ExitCode.USAGE_ERROR)
         return code
 
     def shortfall(self, config: pytest.Config) -> str:
         """Why the session must not end with 0, "" if nothing speaks against it."""
         run = config.stash.get(RUN, None)
+        if run is not None and run.part:
+            return str(run.part)
         if run is None or not run.gates:
             undecided = self.undecided(config, frozenset())
             if undecided and self.strict:
@@ -111,7 +116,10 @@ class Door:
     def words(self, config: pytest.Config, code: int) -> str:
         """The last line: why the session fails although pytest would not, or that its 0 says nothing; else ""."""
         if self._overruled:
-            return f"llmgate: {self.shortfall(config)}, so the session fails"
+            run = config.stash.get(RUN, None)
+            return f"llmgate: {self.shortfall(config)}" + (
+                "" if run is not None and run.part else ", so the session fails"
+            )
         run = config.stash.get(RUN, None)
         if code or run is None or run.gates or config.option.collectonly or not config.stash.get(GATES, ()):
             return ""

@@ -184,7 +184,11 @@ class GateItem(SuiteItem):
         Raises:
             GateClosedError: If it is not PASS, nor what the policy or the caller lets through.
         """
-        decision = pytest_run(self.config).decision()
+        run = pytest_run(self.config)
+        if run.settings.shard is not None:
+            run.complete()
+            pytest.skip(f"shard {run.settings.shard.name} decides nothing")
+        decision = run.decision()
         name = (self.metric.suite, self.metric.metric)
         # A metric may be called as a figure of serving is.
         serving = isinstance(self.metric, ServingPolicy)
@@ -206,7 +210,7 @@ class GateItem(SuiteItem):
         if decision.is_baseline and metric.reference == "none":
             self.user_properties.append(("llmgate", "baseline"))
             return
-        allowed = pytest_run(self.config).settings.allow_inconclusive
+        allowed = run.settings.allow_inconclusive
         if metric.verdict is Verdict.INCONCLUSIVE and allowed and not decision.barring:
             return
         # What bars a PASS may be long and the same for all gates: the summary says it once.

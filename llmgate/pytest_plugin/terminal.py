@@ -12,7 +12,6 @@ from llmgate.errors import LlmgateError
 from llmgate.record.run.files import read_arms
 from llmgate.record.run.watch import RunPhase
 from llmgate.report.terminal.decision import decision_lines
-from llmgate.report.terminal.serving import serving_led_lines
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
     from _pytest.capture import CaptureManager
 
     from llmgate.gate.decision.types import Decision
+    from llmgate.record.arms import ServingArms
     from llmgate.record.run.watch import RunState
+    from llmgate.report.pieces import LedLine
 
 __all__ = ["Letters", "Notices", "summarise"]
 
@@ -104,6 +105,7 @@ def summarise(
     ungated: Sequence[str],
     published: Sequence[str],
     shown: int,
+    part: str = "",
 ) -> None:
     """Write the verdict, or why there is none.
 
@@ -117,6 +119,7 @@ def summarise(
         ungated: Suites whose gates were not selected.
         published: Where the results are.
         shown: How many missed cases to show.
+        part: What there is to say of a shard in place of a verdict, "" for a whole run.
     """
     write_missed(reporter, shown)
     reporter.section("llmgate", sep="=")
@@ -124,6 +127,10 @@ def summarise(
         reason = str(error) if isinstance(error, LlmgateError) else state.reason or "the run was ended early"
         reporter.write_line(f"NO VERDICT: {visible(reason)}", red=True, bold=True)
         reporter.write_line(f"record: {out} (unfinished)")
+        return
+    if part:
+        reporter.write_line(part, yellow=True)
+        reporter.write_line(f"record: {out}")
         return
     if decision is None:
         why = (
@@ -134,7 +141,7 @@ def summarise(
         return
     arms = read_arms(out)
     width = width_of(reporter)
-    lines = serving_led_lines(decision, arms, width) if arms else decision_lines(decision, width=width)
+    lines = led_lines(decision, arms, width) if arms else decision_lines(decision, width=width)
     for lead, text, style in lines:
         reporter.write(lead, **({COLOURS[style]: True, "bold": True} if style in COLOURS else {}))
         reporter.write_line(text)
@@ -142,6 +149,13 @@ def summarise(
         reporter.write_line(f"NO VERDICT for {', '.join(ungated)}: their gates were not selected", yellow=True)
     for line in published:
         reporter.write_line(line)
+
+
+def led_lines(decision: Decision, arms: Sequence[ServingArms], width: int) -> list[LedLine]:
+    """A decision with the measurements on two arms that it rests on."""
+    from llmgate.report.terminal.serving import serving_led_lines
+
+    return serving_led_lines(decision, arms, width)
 
 
 def width_of(reporter: pytest.TerminalReporter) -> int:

@@ -13,6 +13,7 @@ from llmgate.record.run.journal import RESULT
 from llmgate.record.run.watch import RunWatch
 from llmgate.report.visible import one_line
 from llmgate.session.run.tested import Inbox, TestedModel, is_kept, not_run, tested_model
+from llmgate.suite.cases import load_rows
 from llmgate.suite.code.plan import CodePlan, plan_code
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from llmgate.score.vocabulary import Checks
     from llmgate.session.settings.typed import Settings
     from llmgate.suite.cases import Case, PlannedSuite
+    from llmgate.suite.data.dataset import Dataset
+    from llmgate.suite.spec import Suite
 
 __all__ = ["SENT", "Tests"]
 
@@ -70,6 +73,7 @@ class Tests:
         self.inbox: Inbox | None = None
         self._cases: dict[str, tuple[Case, CaseKey]] = {}
         self._gates: dict[str, str] = {}
+        self._rows: dict[tuple[str, str], Dataset] = {}
         self._held: dict[str, CaseUnderTest] = {}
         self._reported: set[str] = set()
         self._model: TestedModel | None = None
@@ -104,7 +108,13 @@ class Tests:
         """
         run = self._run
         for plan in plans:
-            planned = plan_code(plan, run.vocabulary, repeat=run.settings.repeat, allowed=run.settings.allow_outside)
+            planned = plan_code(
+                plan,
+                run.vocabulary,
+                repeat=run.settings.repeat,
+                allowed=run.settings.allow_outside,
+                load=self.rows_of,
+            )
             name = planned.suite.name
             if name in self.suites:
                 _check_same(plan, next(known for known in self.plans if known.document["suite"] == name))
@@ -117,6 +127,17 @@ class Tests:
             if plan.whole:
                 gates = [metric.metric for metric in planned.suite.metrics if metric.gates]
                 self._gates |= {f"{plan.node}::{plan.gate(metric)}": name for metric in gates}
+
+    def rows_of(self, suite: Suite) -> Dataset:
+        """The rows of a suite, read once: tests are made of them, and then planned with them.
+
+        Raises:
+            DatasetError: If they cannot be read.
+        """
+        place = (str(suite.path), suite.name)
+        if place not in self._rows:
+            self._rows[place] = load_rows(suite)
+        return self._rows[place]
 
     def check_whole(self, cases: Collection[tuple[str, str]], gated: Collection[str]) -> None:
         """Refuse gates of which cases were left out: unlike a file's, they cannot be asked without their tests.
@@ -170,7 +191,7 @@ class Tests:
         if self._clients is None:
             from llmgate.pytest_plugin.official import open_clients
 
-            share = share_of(self._run.config, self._run.settings.concurrency)
+            share = share_of(self._run.config, self._run.settings.fixed_concurrency)
             self._clients = open_clients(self._run.settings, self.model(), self._keep, concurrency=share)
         return self._clients
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 __all__ = [
+    "OUR_CACHE",
     "AnsweredBy",
     "Exchange",
     "Failure",
@@ -38,6 +39,8 @@ MaybeSaid = Annotated[str | None, Field(exclude_if=lambda value: value is None)]
 Names = Annotated[tuple[str, ...], Field(exclude_if=not_)]
 """Left out of files where there is none."""
 
+OUR_CACHE: Final = "llmgate --cache"
+"""What says that an answer came out of our own cache; gateways say it by a header, whose name has no space."""
 REVISION: Final = "@main"
 DATE: Final = re.compile(r"-(?:20\d\d-?[01]\d-?[0-3]\d|(?:0[1-9]|1[0-2])[0-3]\d|2[0-9](?:0[1-9]|1[0-2]))")
 """As providers date what an alias stands for: -2024-08-06, -20241022, -0613 (month and day), -2407 (year and month)."""

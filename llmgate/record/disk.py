@@ -7,20 +7,29 @@ import errno
 import os
 import secrets
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from llmgate.errors import DatasetError, RecordError
 from llmgate.record.reach import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+    from typing import BinaryIO, Protocol
 
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     from llmgate.record.reach import Reach
 
+    class Digest(Protocol):
+        """What takes a digest, as hashlib's do."""
+
+        def update(self, data: bytes, /) -> None:
+            """Take further bytes."""
+
+
 __all__ = [
+    "JsonForm",
     "decoded",
     "first_problem",
     "lines_of",
@@ -29,8 +38,11 @@ __all__ = [
     "read_bytes",
     "read_lined",
     "read_regular",
+    "stream_lines",
     "write_atomic",
 ]
+
+T = TypeVar("T")
 
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
@@ -42,7 +54,11 @@ PIECE_BYTES: Final = 1 << 20
 
 
 def write_atomic(
-    path: Path, data: bytes, *, error: type[DatasetError | RecordError] = RecordError, private: bool = True
+    path: Path,
+    data: bytes | Iterable[bytes],
+    *,
+    error: type[DatasetError | RecordError] = RecordError,
+    private: bool = True,
 ) -> None:
     """Write a whole file or nothing: a reader sees the old content or the new one.
 
@@ -50,7 +66,7 @@ def write_atomic(
 
     Args:
         path: The file.
-        data: Its content.
+        data: Its content, or parts of it.
         error: What a failure is.
         private: Whether the owner alone may read it, as what holds prompts and answers; otherwise the umask decides.
 
@@ -63,7 +79,7 @@ def write_atomic(
             with os.fdopen(os.open(draft, DRAFT, FILE_MODE if private else 0o666), "wb") as file:
                 if private:
                     os.fchmod(file.fileno(), FILE_MODE)
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
@@ -218,8 +234,82 @@ def lines_of(data: bytes) -> Iterator[bytes]:
         start = end
 
 
+def stream_lines(file: BinaryIO, digest: Digest | None = None) -> Iterator[bytes]:
+    """The lines of an open file as `lines_of` splits them, without holding the file in memory.
+
+    Args:
+        file: Read from where it stands to its end.
+        digest: Is told all bytes; whole when the last line has been taken.
+    """
+    rest = b""
+    while piece := file.read(PIECE_BYTES):
+        if digest is not None:
+            digest.update(piece)
+        data = rest + piece
+        whole = data.rfind(b"\n") + 1
+        yield from lines_of(data[:whole])
+        rest = data[whole:]
+    if rest:
+        yield rest
+
+
 def first_problem(error: ValidationError) -> str:
     """Word the first problem that pydantic found, without the input (it may be model text)."""
     problem = error.errors(include_input=False, include_url=False)[0]
     field = ".".join(str(part) for part in problem["loc"])
     return f"{field}: {problem['msg']}" if field else problem["msg"]
+
+
+class JsonForm(Generic[T]):
+    """A type as JSON in files, read, checked and written by pydantic.
+
+    It is prepared when it is first needed: that takes milliseconds, and a run reads and writes few of the types whose
+    modules it imports. One without a serving measurement has no use for the form of traces.
+
+    Args:
+        holds: The type: a dataclass, or what is made of dataclasses.
+    """
+
+    __slots__ = ("_adapter", "_holds")
+
+    def __init__(self, holds: type[T]) -> None:
+        self._holds = holds
+        self._adapter: TypeAdapter[T] | None = None
+
+    def _prepared(self) -> TypeAdapter[T]:
+        if self._adapter is None:
+            from pydantic import TypeAdapter  # noqa: PLC0415 - who only decides on scores does without it
+
+            self._adapter = TypeAdapter(self._holds)
+        return self._adapter
+
+    def validate_json(self, data: str | bytes, *, strict: bool | None = None) -> T:
+        """The value that JSON stands for.
+
+        Args:
+            data: The JSON.
+            strict: Whether types have to be right without being converted.
+
+        Raises:
+            pydantic.ValidationError: If it is not JSON, or stands for no such value.
+        """
+        return self._prepared().validate_json(data, strict=strict)
+
+    def dump_json(
+        self,
+        value: T,
+        *,
+        indent: int | None = None,
+        exclude: Mapping[Any, Any] | None = None,
+        exclude_defaults: bool = False,
+    ) -> bytes:
+        """The JSON of a value.
+
+        Args:
+            value: The value.
+            indent: Spaces per level; None for all in one line.
+            exclude: What is left out, as pydantic has it.
+            exclude_defaults: Whether fields with their defaults are left out.
+        """
+        adapter = self._prepared()
+        return adapter.dump_json(value, indent=indent, exclude=exclude, exclude_defaults=exclude_defaults)

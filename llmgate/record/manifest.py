@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from llmgate.record.answered_by import Names, Said
+from pydantic import Field
+
+from llmgate.record.answered_by import Names, OnlyIfTrue, Said
 from llmgate.record.judges.admission import AdmissionRecord
 from llmgate.record.judges.identity import JudgedAssert, JudgeIdentity
 from llmgate.record.looks import LookPlan
@@ -19,6 +22,7 @@ __all__ = [
     "Manifest",
     "ModelIdentity",
     "ServerIdentity",
+    "Shard",
     "SuiteIdentity",
 ]
 
@@ -63,6 +67,7 @@ class ServerIdentity:
         model_names: The names by which replies may call the model: the one asked for, others that the endpoint lists
             for the same model, and those that the user vouched for. Empty in older records.
         deployment: What the user calls this deployment, "" for nothing.
+        replicas: URLs of further servers of the same model that were asked as well.
         unconfirmed: Why nothing but its answers confirms the model's name: what the endpoint says in place of a list
             of models. "" if it lists the model, or llmgate started it.
     """
@@ -75,6 +80,7 @@ class ServerIdentity:
     model_names: Names = ()
     deployment: Said = ""
     unconfirmed: Said = ""
+    replicas: Names = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +106,35 @@ class Hardware:
     memory_gib: float
     gpus: tuple[str, ...] = ()
     driver: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Which part of its cases a run asked; a part decides nothing (see `record.order.shard_cases`).
+
+    Attributes:
+        index: Its number, from 1.
+        of: How many parts there are.
+
+    Raises:
+        ValueError: If there is no such part.
+    """
+
+    index: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.of:
+            raise ValueError(f"there is no part {self.index} of {self.of}")
+
+    @property
+    def name(self) -> str:
+        """As options write it: `2/8`."""
+        return f"{self.index}/{self.of}"
+
+
+MaybeShard = Annotated[Shard | None, Field(exclude_if=lambda value: value is None)]
+"""Left out of files where it is None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +167,16 @@ class Manifest:
     packages: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     concurrency: int
+    adaptive: OnlyIfTrue = False
+    """Whether `concurrency` is the most, and the number followed the server; the seal says what it came to."""
+    cache: Said = ""
+    """The folder out of which answers may have come, "" for none; each answer says whether it did."""
     looks: tuple[LookPlan, ...] = ()
     """When the suites that may stop early look at their results."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Free facts for the reader: git commit, branch, CI run."""
+    shard: MaybeShard = None
+    """Which part of the cases was asked; None for all. `cases.jsonl` lists all of them in either case."""
     major: int = RECORD_MAJOR
     minor: int = RECORD_MINOR
 

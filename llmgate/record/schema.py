@@ -7,6 +7,7 @@ has its form on disk.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,6 +42,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "Generation",
+    "InFlight",
     "JudgeTrial",
     "Judgement",
     "Message",
@@ -50,6 +52,7 @@ __all__ = [
     "Seal",
     "TokenLogprob",
     "Vote",
+    "WordlessResults",
     "weighted_mean",
 ]
 
@@ -277,6 +280,24 @@ def weighted_mean(checks: Iterable[CheckResult]) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """Requests in flight, where the number followed the server; of a run that was resumed, in its last part.
+
+    Attributes:
+        by: What it followed: `metrics` of the server, or its `answers`.
+        limit: How many could be in flight in the end.
+        most: The most that were.
+    """
+
+    by: str
+    limit: int
+    most: int
+
+
+MaybeInFlight = Annotated[InFlight | None, Field(exclude_if=lambda value: value is None)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
     """Written last. Without it a record is unfinished and cannot be decided on."""
 
@@ -287,6 +308,8 @@ class Seal:
     """SHA-256 of every other file of the record, by name: what was there cannot go missing unseen."""
     stops: tuple[Stop, ...] = ()
     """Suites that stopped before all their cases were asked."""
+    in_flight: MaybeInFlight = None
+    """What the number of requests in flight came to, where it adapted to the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,9 +369,24 @@ class AnchorCheck:
     results: tuple[AnchorResult, ...]
 
 
+class WordlessResults(Mapping[CaseKey, CaseResult]):
+    """Results whose words lie elsewhere, to be read one by one."""
+
+    @property
+    @abstractmethod
+    def scored(self) -> Mapping[CaseKey, CaseResult]:
+        """See `Record.scored`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A record in memory."""
+    """A record in memory.
+
+    Attributes:
+        manifest: What was run.
+        cases: All planned cases.
+        results: What happened, words and all; of a large record each is read from disk when asked for.
+    """
 
     manifest: Manifest
     cases: tuple[PlannedCase, ...]
@@ -359,3 +397,11 @@ class Record:
     anchors: AnchorCheck | None = None
     seal: Seal | None = None
     path: str = field(default="", compare=False)
+
+    @property
+    def scored(self) -> Mapping[CaseKey, CaseResult]:
+        """The results as decisions see them: outcomes, scores, times and who answered.
+
+        Words may be missing: answers, reasons of what passed or failed, what judges were asked and replied.
+        """
+        return self.results.scored if isinstance(self.results, WordlessResults) else self.results

@@ -8,6 +8,8 @@ import hashlib
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from llmgate.report.compiled_templates import CompiledTemplates
+
 __all__ = ["render_page"]
 
 
@@ -23,7 +25,12 @@ def render_page(template: str, **values: object) -> str:
     """
     loader = PackageLoader("llmgate.report")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=CompiledTemplates(),
     )
     style = loader.get_source(environment, "report.css")[0]
     # A source expression of a Content-Security-Policy: the digest of exactly what stands inside the element.

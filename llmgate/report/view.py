@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
 from llmgate.gate.decision.details import detail_lines, next_step
 from llmgate.gate.decision.types import Verdict
-from llmgate.gate.serving.arm_figures import read_arms
+from llmgate.report.arm_rows import ArmsView, CurveView
 from llmgate.report.limits import ReportLimits
 from llmgate.report.panels.admissions import admission_panels
 from llmgate.report.panels.anchors import anchors_panel
-from llmgate.report.panels.arms import arms_view, summaries_of
 from llmgate.report.panels.cases import CaseBook
 from llmgate.report.panels.facts import facts
-from llmgate.report.panels.load_curve import CURVE_LATENCY, curves
 from llmgate.report.panels.looks import asked_of, look_panel
 from llmgate.report.panels.metrics import metric_row
 from llmgate.report.panels.notices import notices
@@ -23,12 +22,11 @@ from llmgate.report.panels.outputs import outputs_panel
 from llmgate.report.panels.preferences import preferences_panel
 from llmgate.report.panels.provenance import provenance
 from llmgate.report.panels.repeats import repeat_panels
-from llmgate.report.panels.serving import serving_tables
 from llmgate.report.panels.slices import slice_rows
 from llmgate.report.panels.tested_slices import tested_slices_panel
 from llmgate.report.panels.waivers import waivers_panel
 from llmgate.report.pieces import State
-from llmgate.report.rows import ProblemRow, ReportView
+from llmgate.report.rows import ProblemRow, ReportView, ServingTable
 from llmgate.report.visible import one_line
 
 if TYPE_CHECKING:
@@ -88,9 +86,7 @@ def build_view(
     errors, errors_left_out = book.errors()
     slices, slices_left_out = slice_rows(candidate, champion, most=limits.slices)
     state = _state(decision)
-    arms = [read_arms(it) for it in candidate.arms]
-    serving = _with_arms(serving, arms, "candidate")
-    champion_serving = _with_arms(champion_serving, arms, "champion")
+    measured = _measured(candidate, decision, serving, champion_serving)
     name, champion_name = _names(candidate, champion)
     return ReportView(
         state=state,
@@ -121,26 +117,57 @@ def build_view(
         errors_left_out=errors_left_out,
         slices=slices,
         slices_left_out=slices_left_out,
-        serving=serving_tables(serving, champion_serving),
+        serving=measured.tables,
         provenance=provenance(candidate, champion),
         panels=tuple(_panels(candidate, decision, limits.slices)),
-        curves=tuple(curves(serving, champion_serving, _levels(decision))),
+        curves=measured.curves,
+        arms=measured.arms,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """What a report shows of serving."""
+
+    tables: tuple[ServingTable, ...] = ()
+    curves: tuple[CurveView, ...] = ()
+    arms: tuple[ArmsView, ...] = ()
+
+
+def _measured(
+    candidate: Record,
+    decision: Decision,
+    serving: Sequence[ServingSummary],
+    champion_serving: Sequence[ServingSummary],
+) -> _Measured:
+    if not (candidate.arms or serving or champion_serving):
+        return _Measured()
+    # Twenty modules that read timings and draw them: only who measured serving pays for them, here and below.
+    from llmgate.gate.serving.arm_figures import read_arms  # noqa: PLC0415
+    from llmgate.report.panels.arms import arms_view  # noqa: PLC0415
+    from llmgate.report.panels.load_curve import CURVE_LATENCY, curves  # noqa: PLC0415
+    from llmgate.report.panels.serving import serving_tables  # noqa: PLC0415
+
+    arms = [read_arms(it) for it in candidate.arms]
+    mine, theirs = _with_arms(serving, arms, "candidate"), _with_arms(champion_serving, arms, "champion")
+    # The limit of the p95 of TTFT in ms, by suite.
+    levels = {it.suite: it.max for it in decision.metrics if it.metric == CURVE_LATENCY and it.max is not None}
+    return _Measured(
+        tables=serving_tables(mine, theirs),
+        curves=tuple(curves(mine, theirs, levels)),
         arms=tuple(arms_view(it, decision) for it in arms),
     )
 
 
 def _with_arms(serving: Sequence[ServingSummary], arms: Sequence[ArmFigures], side: Side) -> tuple[ServingSummary, ...]:
     """Measurements of one side; a suite that was measured on two arms is shown by these alone."""
+    from llmgate.report.panels.arms import summaries_of  # noqa: PLC0415
+
     on_arms = {it.arms.plan.suite for it in arms}
     return (
         *(run for run in serving if run.name not in on_arms),
         *(run for it in arms for run in summaries_of(it, side)),
     )
-
-
-def _levels(decision: Decision) -> dict[str, float]:
-    """The limit of the p95 of TTFT in ms, by suite."""
-    return {it.suite: it.max for it in decision.metrics if it.metric == CURVE_LATENCY and it.max is not None}
 
 
 def _panels(candidate: Record, decision: Decision, most: int) -> Iterator[Panel]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import reduce
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
+from llmgate.score.assertion.check import CheckContext, Finding
 from llmgate.score.expression.checks import javascript_transform
 from llmgate.score.expression.spending import ThrownError
 from llmgate.score.javascript.pattern import Pattern
@@ -22,9 +24,11 @@ from llmgate.score.text.code_fence import code_blocks
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
+    from llmgate.score.assertion.check import Consult, Evaluate
+    from llmgate.score.assertion.models import Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["NAMES", "NothingLeftError", "compile_transforms"]
+__all__ = ["NAMES", "NothingLeftError", "compile_transforms", "consult_transformed", "evaluate_transformed"]
 
 Transform = Callable[[object], object]
 TextTransform = Callable[[str], str]
@@ -38,17 +42,44 @@ class NothingLeftError(CannotRunError):
     """A transform found nothing to take."""
 
 
-def compile_transforms(spec: AssertSpec) -> Callable[[object], object] | None:
-    """What an assert's transforms make of an output, None if it has none.
+def compile_transforms(spec: AssertSpec) -> Callable[[object], object]:
+    """What an assert's transforms make of an output; without any, the output as it is.
 
     Raises:
         SuiteError: If a name is unknown, or its argument is missing or of no use.
     """
     steps = [_compile(spec, written) for written in spec.transform]
-    if not steps:
-        return None
-
     return lambda output: reduce(lambda value, step: step(value), steps, output)
+
+
+def evaluate_transformed(spec: AssertSpec, transform: Callable[[object], object], evaluate: Evaluate) -> Evaluate:
+    """An assert on what its transforms make of an output."""
+
+    def transformed(context: CheckContext) -> Finding:
+        taken = _taken(spec, transform, context)
+        return taken if isinstance(taken, Finding) else evaluate(taken)
+
+    return transformed
+
+
+def consult_transformed(spec: AssertSpec, transform: Callable[[object], object], consult: Consult) -> Consult:
+    """The same for one that asks a model."""
+
+    async def transformed(context: CheckContext, models: Models) -> Finding:
+        taken = _taken(spec, transform, context)
+        return taken if isinstance(taken, Finding) else await consult(taken, models)
+
+    return transformed
+
+
+def _taken(spec: AssertSpec, transform: Callable[[object], object], context: CheckContext) -> CheckContext | Finding:
+    """The context with what the transforms take from the output; the finding where they find nothing."""
+    try:
+        return replace(context, output=transform(context.output))
+    except NothingLeftError as error:
+        if spec.negated:
+            raise
+        return Finding.of(False, error.what)
 
 
 def _compile(spec: AssertSpec, written: str) -> Transform:

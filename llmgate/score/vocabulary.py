@@ -8,25 +8,26 @@ is a mistake in the suite. `not-` turns both the verdict and the score round.
 from __future__ import annotations
 
 import math
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from llmgate.errors import LlmgateError, SuiteError, did_you_mean
 from llmgate.score.adapters.registry import EXTRA_KINDS
-from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Consult, Evaluate
 from llmgate.score.assertion.definition import Kind, ModelGradedKind, Need
 from llmgate.score.assertion.rule import RuleValue, invalid_value
-from llmgate.score.builtin import KINDS
+from llmgate.score.builtin import BuiltinKinds
 from llmgate.score.judge.panel import with_panel, with_panels
-from llmgate.score.transform import NothingLeftError, compile_transforms
 from llmgate.suite.asserts import MOST_WEIGHT, TypeNames
 from llmgate.suite.form.asserts import ASSERT_SET, unknown_type
 
 if TYPE_CHECKING:
-    from llmgate.score.assertion.models import Models
+    from collections.abc import MutableMapping
+
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["VOCABULARY", "Checks", "Prepared", "prepare_check"]
@@ -100,10 +101,13 @@ class Checks:
         Raises:
             SuiteError: If a name is taken.
         """
+        if not kinds:
+            return self
         for name in kinds:
             if self.kind(name) is not None:
                 raise SuiteError(f"a check is called {name!r}, like a type that exists", fix="Rename the check")
-        both = MappingProxyType({**self.kinds, **with_panels(kinds)})
+        # Not one mapping of all: that would import every type.
+        both = MappingProxyType(ChainMap(with_panels(kinds), cast("MutableMapping[str, Kind]", self.kinds)))
         return replace(self, kinds=both, custom=self.custom | kinds.keys())
 
     def is_judge(self, name: str) -> bool:
@@ -132,12 +136,17 @@ class Checks:
         if kind is None:
             raise unknown_type(spec.name, self.kinds.keys(), spec.where or None)
         _check_fields(spec, kind)
+        if not spec.transform:
+            if isinstance(kind, ModelGradedKind):
+                return Prepared(consult=kind.prepare(spec))
+            return Prepared(evaluate=kind.prepare(spec))
+        # With transforms come JavaScript and patterns: only who names one pays for them.
+        from llmgate.score.transform import compile_transforms, consult_transformed, evaluate_transformed  # noqa: PLC0415
+
         transform = compile_transforms(spec)
         if isinstance(kind, ModelGradedKind):
-            consult = kind.prepare(spec)
-            return Prepared(consult=_consult_transformed(spec, transform, consult) if transform else consult)
-        evaluate = kind.prepare(spec)
-        return Prepared(evaluate=_evaluate_transformed(spec, transform, evaluate) if transform else evaluate)
+            return Prepared(consult=consult_transformed(spec, transform, kind.prepare(spec)))
+        return Prepared(evaluate=evaluate_transformed(spec, transform, kind.prepare(spec)))
 
     def validate(self, spec: AssertSpec, columns: Mapping[str, object]) -> None:
         """Refuses a bad value at load time.
@@ -171,32 +180,6 @@ class Checks:
             return
 
 
-def _evaluate_transformed(spec: AssertSpec, transform: Callable[[object], object], evaluate: Evaluate) -> Evaluate:
-    def transformed(context: CheckContext) -> Finding:
-        taken = _taken(spec, transform, context)
-        return taken if isinstance(taken, Finding) else evaluate(taken)
-
-    return transformed
-
-
-def _consult_transformed(spec: AssertSpec, transform: Callable[[object], object], consult: Consult) -> Consult:
-    async def transformed(context: CheckContext, models: Models) -> Finding:
-        taken = _taken(spec, transform, context)
-        return taken if isinstance(taken, Finding) else await consult(taken, models)
-
-    return transformed
-
-
-def _taken(spec: AssertSpec, transform: Callable[[object], object], context: CheckContext) -> CheckContext | Finding:
-    """The context with what the transforms take from the output; the finding where they find nothing."""
-    try:
-        return replace(context, output=transform(context.output))
-    except NothingLeftError as error:
-        if spec.negated:
-            raise
-        return Finding.of(False, error.what)
-
-
 def _check_fields(spec: AssertSpec, kind: Kind) -> None:
     if not 0 <= spec.weight <= MOST_WEIGHT:
         raise invalid_value(spec, f"the weight is {spec.weight}, but must be from 0 to {MOST_WEIGHT:,}")
@@ -207,7 +190,7 @@ def _check_fields(spec: AssertSpec, kind: Kind) -> None:
         raise invalid_value(spec, f"unknown setting {key!r}", fix)
 
 
-VOCABULARY: Final = Checks(with_panels(KINDS), EXTRA_KINDS)
+VOCABULARY: Final = Checks(BuiltinKinds(with_panel), EXTRA_KINDS)
 
 
 class _Identity(Generic[T]):

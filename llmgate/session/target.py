@@ -20,6 +20,7 @@ class Target:
         model: Its identity for the record.
         server: What serves it.
         death: Why the server is gone, None while it lives or when it is not ours.
+        others: Further servers of the same model, beside `endpoint`.
         pid: Process id of a server of ours, None for those of others.
         parent: The model whose adapter it is, as an endpoint of others says; "" for nothing.
         beside: All models that this server of ours serves, by their names: a base and its adapters. Empty if there is
@@ -35,3 +36,4 @@ class Target:
     parent: str = ""
     beside: Mapping[str, ModelIdentity] = field(default_factory=dict)
     alike: frozenset[frozenset[str]] = frozenset()
+    others: tuple[Endpoint, ...] = ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +11,9 @@ from llmgate.errors import DatasetError, SuiteError, did_you_mean
 from llmgate.record.looks import LookPlan
 from llmgate.record.manifest import SuiteIdentity
 from llmgate.record.order import plan_looks
-from llmgate.record.schema import CaseKey, PlannedCase
+from llmgate.record.schema import PlannedCase
 from llmgate.suite.asserts import AssertSpec, Json, with_members
+from llmgate.suite.case import Case, CaseSpool
 from llmgate.suite.data.dataset import Dataset, load_dataset
 from llmgate.suite.data.strict_json import value_text
 from llmgate.suite.form.drift import case_features, check_formats
@@ -23,53 +23,19 @@ from llmgate.suite.prompt.entries import Conversation
 from llmgate.suite.prompt.few_shot_leaks import Leak, find_leaks
 from llmgate.suite.prompt.render import RenderedPrompt, compile_prompt
 from llmgate.suite.row_asserts import RowTest, read_row_tests
-from llmgate.suite.spec import Prices, Suite
+from llmgate.suite.spec import Suite
 from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from llmgate.suite.asserts import Vocabulary
     from llmgate.suite.data.rows import Row
 
-__all__ = ["Case", "PlannedSuite", "plan_suite"]
+__all__ = ["Case", "PlannedSuite", "load_rows", "plan_suite"]
 
 EXPECTED_CHARS: Final = 300
 MESSAGES: Final = "messages"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One row, ready to be asked and scored.
-
-    Attributes:
-        planned: What goes into the run record.
-        body: The chat completion request without `model`; `seed` grows by one per repeat.
-        variables: The row, for templates in asserts.
-        asserts: The asserts that apply.
-        prices: What tokens cost, None if the suite does not say.
-        code: Whether a test in code asks it.
-    """
-
-    planned: PlannedCase
-    body: Mapping[str, Json]
-    variables: Mapping[str, Json]
-    asserts: tuple[AssertSpec, ...]
-    prices: Prices | None = None
-    code: bool = False
-
-    @property
-    def messages(self) -> tuple[Mapping[str, Json], ...]:
-        """The messages as they are sent, with the bytes of pictures, which the record does not keep."""
-        sent = self.body["messages"]
-        return tuple(message for message in sent if isinstance(message, dict)) if isinstance(sent, list) else ()
-
-    def request(self, repeat: int) -> dict[str, Json]:
-        """The request body of one repeat, without `model`."""
-        seed = self.body.get("seed", 0)
-        return {**self.body, "seed": seed + repeat if isinstance(seed, int) else seed}
-
-    def key(self, repeat: int = 0) -> CaseKey:
-        """The key of one repeat."""
-        return CaseKey(suite=self.planned.suite, case=self.planned.case, repeat=repeat)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +70,35 @@ class PlannedSuite:
         )
 
 
-def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = None) -> PlannedSuite:
+def load_rows(suite: Suite) -> Dataset:
+    """The rows of a suite.
+
+    Raises:
+        DatasetError: If the dataset differs from its lock or cannot be read.
+    """
+    return load_dataset(suite.source, id_column=suite.id_column)
+
+
+def plan_suite(
+    suite: Suite,
+    vocabulary: Vocabulary,
+    *,
+    repeat: int | None = None,
+    load: Callable[[Suite], Dataset] = load_rows,
+) -> PlannedSuite:
     """Load the dataset, check that it fits the suite, and render every case.
 
     Args:
         suite: The suite.
         vocabulary: Checks the values of asserts against the rows.
         repeat: Overrides the suite's own number of repeats.
+        load: Finds the rows, where they may have been read already.
 
     Raises:
         DatasetError: If the dataset differs from its lock or cannot be read.
         SuiteError: If a column is missing, a template fails, an assert's value is impossible, or no case results.
     """
-    dataset = load_dataset(suite.source, id_column=suite.id_column)
+    dataset = load(suite)
     check_columns(suite, dataset)
     check_clusters(suite, dataset)
     suite = with_messages(suite, dataset)
@@ -130,13 +112,15 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     )
     tests = read_row_tests(suite, dataset, vocabulary)
     suite = tests.suite
-    prompts = [prompt.render(row) for row in dataset.rows]
-    leaks = check_leaks(suite, find_leaks(prompt, dataset.rows, [rendered.wire for rendered in prompts]))
+    # Rendered twice where there are examples to compare with: all prompts at once may not fit into memory.
+    leaks = check_leaks(suite, find_leaks(prompt, dataset.rows, (prompt.render(row).wire for row in dataset.rows)))
     check_prices(suite, tests.rows)
-    template_of = ValueTemplates()
+    template_of, spool = ValueTemplates(), CaseSpool()
     cases = tuple(
-        plan_case(suite, row, rendered, test, template_of, repeats=repeat or suite.repeat, own=tests.own)
-        for row, rendered, test in zip(dataset.rows, prompts, tests.rows, strict=True)
+        spool.keep(
+            plan_case(suite, row, prompt.render(row), test, template_of, repeats=repeat or suite.repeat, own=tests.own)
+        )
+        for row, test in zip(dataset.rows, tests.rows, strict=True)
     )
     if not cases:
         raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError
 from llmgate.suite.asserts import AssertSpec, with_members
@@ -79,6 +79,9 @@ def complete(suite: Suite, asserts: tuple[AssertSpec, ...], vocabulary: Vocabula
     return replace(suite, metrics=suite.gates.policies(asserts, vocabulary, further=further))
 
 
+UNCHECKED: Final = RowTest(asserts=(), threshold=None)
+
+
 class _Reader:
     """Equal asserts of different rows become one object, so that each is prepared once."""
 
@@ -87,6 +90,8 @@ class _Reader:
         self.name = suite.source.name
         self.vocabulary = vocabulary
         self.seen: dict[str, AssertSpec] = {}
+        self.tests: dict[tuple[tuple[int, ...], float | None], RowTest] = {}
+        """Rows with the same asserts share one object."""
         self.reserved = any(column.startswith(RESERVED) for column in dataset.columns)
 
     def read(self, row: Row) -> RowTest:
@@ -102,8 +107,11 @@ class _Reader:
                 "be asked and recorded",
             )
         if watched:
-            return RowTest(asserts=(), threshold=None)  # nothing can miss a threshold where nothing is scored
-        return RowTest(asserts=asserts, threshold=self.suite.threshold if threshold is None else threshold)
+            return UNCHECKED  # nothing can miss a threshold where nothing is scored
+        threshold = self.suite.threshold if threshold is None else threshold
+        return self.tests.setdefault(
+            (tuple(map(id, asserts)), threshold), RowTest(asserts=asserts, threshold=threshold)
+        )
 
     def _written(self, row: Row, where: str) -> tuple[list[Mapping[str, Json]], float | None]:
         written: list[Mapping[str, Json]] = []

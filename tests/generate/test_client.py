@@ -140,7 +140,7 @@ def test_the_key_is_sent_and_never_shown() -> None:
 
 
 def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmgate.generate.replies.MAX_BODY_BYTES", 10_000)
+    monkeypatch.setattr("llmgate.generate.http_connection.MAX_BODY_BYTES", 10_000)
     with FakeServer(answer=lambda _: "x" * 50_000) as server:
         (answer,) = ask_all(server.url, [body()], retry=RetryPolicy(attempts=1))
     assert isinstance(answer, Failure)

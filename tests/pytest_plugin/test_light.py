@@ -7,6 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.fake_server import FakeServer
+from support.light import unused
+from support.project import answer_right, write_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +52,27 @@ def test_an_unrelated_run_loads_nothing_heavy(tmp_path: Path, args: list[str]) -
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
     assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+RUN = """
+import sys, pytest
+code = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "llmgate.pytest_plugin", *sys.argv[1:]])
+print("LOADED", *sorted(sys.modules))
+sys.exit(code)
+"""
+
+
+def test_a_gate_imports_nothing_that_it_does_not_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("CI", raising=False)
+    write_suite(tmp_path, cases=4)
+    with FakeServer(answer=answer_right) as server:
+        options = ["--llmgate-endpoint", f"{server.url}/v1", "--llmgate-as-baseline", "--llmgate-out", "out"]
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, ".", *options], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert unused(done.stdout.splitlines()[-1]) == []
 
 
 def test_importing_llmgate_loads_nothing_heavy() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.records import make_case, make_result
 
 from llmgate.record.output_features import AnswerFeatures, OutputFeature
-from llmgate.record.run.files import encode_cases
+from llmgate.record.run.files import case_lines
 from llmgate.record.run.journal import RESULT
 from llmgate.record.schema import PlannedCase
 from llmgate.record.vectors import pack_vector, unpack_vector
@@ -50,9 +50,9 @@ def test_no_answer_has_a_negative_length() -> None:
 
 
 def test_the_cases_of_older_records_keep_their_digest() -> None:
-    assert b"traits" not in encode_cases([make_case("a")])
+    assert b"traits" not in b"".join(case_lines([make_case("a")]))
     case = PlannedCase(suite="s", case="a", request_digest="d", traits=(OutputFeature.LENGTH,))
-    assert json.loads(encode_cases([case]))["traits"] == ["length"]
+    assert json.loads(b"".join(case_lines([case])))["traits"] == ["length"]
 
 
 def test_an_older_result_is_read_as_unknown() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 import llmgate.score
 from llmgate.record.output_features import FORMAT_TYPES, REFUSAL_TYPES, OutputFeature
-from llmgate.score.assertion.definition import CheckKind, ModelGradedKind, Need
-from llmgate.score.builtin import KINDS, _by_id
+from llmgate.score.assertion.definition import ModelGradedKind, Need
+from llmgate.score.builtin import _WRITTEN, KINDS, SECTIONS, _by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,13 +32,37 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def test_no_definition_is_left_out() -> None:
-    defined = {kind.id for module in modules(llmgate.score) for kind in getattr(module, "TYPES", ())} | {"equals"}
-    assert defined == KINDS.keys()
+    defined = [(kind.id, module.__name__) for module in modules(llmgate.score) for kind in getattr(module, "TYPES", ())]
+    written = [
+        (name, f"llmgate.score.{module}")
+        for section in _WRITTEN.values()
+        for module, names in section.items()
+        for name in names.split()
+    ]
+    assert sorted(defined) == sorted(written)
+    assert list(KINDS) == [name for names in SECTIONS.values() for name in names]
+    assert all(kind.id == name for name, kind in KINDS.items())
+
+
+def test_a_type_is_imported_when_it_is_asked_for() -> None:
+    script = """
+import sys
+from llmgate.score.vocabulary import VOCABULARY
+assert "is-sql" in VOCABULARY.names and "is-sql" in VOCABULARY.kinds and "is-sq" not in VOCABULARY.kinds
+assert VOCABULARY.is_judge("llm-rubric") and VOCABULARY.version("equals")
+print(*sorted(name for name in sys.modules if name.startswith("llmgate.score.")))
+print("sqlglot" in sys.modules, "jsonschema" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    ours, others = done.stdout.splitlines()
+    assert "llmgate.score.judge.llm_rubric" in ours
+    assert not {"llmgate.score.sql.checks", "llmgate.score.judge.g_eval", "llmgate.score.transform"} & set(ours.split())
+    assert others == "False False"
 
 
 def test_two_types_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="'bleu'"):
-        _by_id([KINDS["bleu"], CheckKind(id="bleu", prepare=lambda _: lambda _: pytest.fail("not asked"))])
+        _by_name([("bleu", "text.bleu_rouge"), ("bleu", "text.meteor")])
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -61,7 +61,7 @@ PLACES = [(case, place) for case in CASES for place in range(len(case.replies))]
 
 
 def test_every_judged_type_is_here() -> None:
-    judged = {kind.id for kind in SECTIONS["judged"]}
+    judged = set(SECTIONS["judged"])
     assert {case.type for case in CASES} == judged
     assert all(map(VOCABULARY.is_judge, judged))
 

@@ -16,7 +16,7 @@ from llmgate.record.serving.trace import GaugeRange, HistogramGrowth, ServerHist
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from llmgate.bench.watch.exposition import Sample
+    from llmgate.generate.exposition import Sample
 
 __all__ = ["Page", "grown", "page_of", "ranges", "ttft_of"]
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.bench.client.http import HttpOrigin
 from llmgate.bench.watch.engines import GAUGES
-from llmgate.bench.watch.exposition import read_samples
 from llmgate.bench.watch.growth import grown, page_of, ranges, ttft_of
 from llmgate.bench.watch.sampler import PageError, fetch
 from llmgate.bench.watch.sampling import SamplerRun
-from llmgate.errors import BenchError
+from llmgate.errors import EndpointError
+from llmgate.generate.exposition import read_samples
 from llmgate.record.serving.trace import ServerMetrics
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class ServerWatch:
         """
         try:
             metrics = self._metrics()
-        except BenchError as error:
+        except EndpointError as error:
             self.note = str(error)
             return trace
         if metrics is None:

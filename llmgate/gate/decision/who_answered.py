@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.decision.wording import count, one_line, verb
-from llmgate.record.answered_by import answers_for
+from llmgate.record.answered_by import OUR_CACHE, answers_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -17,6 +17,7 @@ __all__ = ["names_given", "who_answered"]
 
 ASK_BY_NAME: Final = "Ask for one model by its own name; --reply-names vouches for a name that replies give it"
 NO_FALLBACK: Final = "Ask without the gateway, or switch its fallbacks off for this run"
+OUR_OWN: Final = "Run again without --cache: what was asked before is kept for work on suites, not for verdicts"
 NO_CACHE: Final = "Ask without the gateway, or switch its cache off for this run"
 ONE_PROVIDER: Final = "Pin one of them, or give it a name of its own and ask for that"
 NAMED: Final = 3
@@ -71,7 +72,7 @@ def who_answered(
         wrong.append((what, NO_FALLBACK))
     if cached:
         what = f"{cached.total():,} of {total} came out of a cache ({_some(cached)}), and are no fresh evidence"
-        wrong.append((what, NO_CACHE))
+        wrong.append((what, OUR_OWN if cached.keys() == {OUR_CACHE} else NO_CACHE))
     if len(providers) > 1 or (providers and providers.total() < len(said)):
         what = f"{total} came from several models or providers behind one name: {_shares(providers)}"
         wrong.append((what, ONE_PROVIDER))

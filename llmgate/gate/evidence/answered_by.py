@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from llmgate.record.manifest import Manifest, ModelIdentity, ServerIdentity
     from llmgate.record.schema import Record
 
-__all__ = ["answered_otherwise", "asks_same", "judge_models", "models_that_answered", "same_model_asked", "seems_same"]
+__all__ = [
+    "answered_otherwise",
+    "asks_same",
+    "cached_answers",
+    "judge_models",
+    "models_that_answered",
+    "same_model_asked",
+    "seems_same",
+]
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - compared, not bound
 PORTS: Final = {"http": 80, "https": 443}
@@ -44,11 +52,16 @@ def models_that_answered(record: Record) -> Counter[str]:
     return names_given(_said(record), record.manifest.model.name, record.manifest.server.model_names)
 
 
+def cached_answers(record: Record) -> int:
+    """How many answers came out of a cache, ours or a gateway's."""
+    return sum(by is not None and bool(by.cached) for by in _said(record))
+
+
 def judge_models(record: Record) -> dict[str, Counter[str]]:
     """By the name of each judge, how many replies came from which model."""
     identities = {"": record.manifest.judge, **record.manifest.judges}
     models: dict[str, Counter[str]] = {}
-    for asked in (one for result in record.results.values() for check in result.checks for one in check.judgements):
+    for asked in (one for result in record.scored.values() for check in result.checks for one in check.judgements):
         judge = identities.get(asked.judge)
         if asked.reply is not None and judge is not None:
             models.setdefault(asked.judge, Counter())[asked.model or judge.model] += 1
@@ -121,4 +134,4 @@ def _said(record: Record) -> list[AnsweredBy | None]:
 
 
 def _answers(record: Record) -> Iterator[Generation]:
-    return (result.answer for result in record.results.values() if isinstance(result.answer, Generation))
+    return (result.answer for result in record.scored.values() if isinstance(result.answer, Generation))

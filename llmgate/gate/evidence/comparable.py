@@ -23,9 +23,11 @@ def check_decidable(record: Record) -> None:
     """Refuse a record that is unfinished or does not hold what its seal says.
 
     Raises:
-        RecordError: Without a seal, with another number of results than sealed, or with a case planned twice.
+        RecordError: If it is a part of a run, has no seal, another number of results than sealed, or a case planned
+            twice.
     """
     where = record.path or record.manifest.run_id
+    refuse_part(record)
     if record.seal is None:
         raise RecordError("the record has no seal: its run did not finish", where=where, fix="Resume or repeat the run")
     if record.seal.results != len(record.results):
@@ -40,6 +42,21 @@ def check_decidable(record: Record) -> None:
         raise RecordError(f"planned more than once: {name_some(twice)}", where=where, fix="Give every row its own id")
 
 
+def refuse_part(record: Record) -> None:
+    """Refuse a part of a run, for what was asked by others is missing in it.
+
+    Raises:
+        RecordError: If it is one.
+    """
+    shard = record.manifest.shard
+    if shard is not None:
+        raise RecordError(
+            f"this is shard {shard.name} of a run, and a part of a run decides nothing",
+            where=record.path or record.manifest.run_id,
+            fix=f"Merge all {shard.of} with `llmgate merge`",
+        )
+
+
 def check_policy(record: Record, policy: Policy) -> None:
     """Refuse a policy that names what the record does not know, or names a metric twice.
 
@@ -51,7 +68,7 @@ def check_policy(record: Record, policy: Policy) -> None:
     """
     suites = {suite.name for suite in record.manifest.suites}
     known: dict[str, set[str]] = {}
-    for key, result in record.results.items():
+    for key, result in record.scored.items():
         if isinstance(result.answer, Generation) and result.judged:
             known.setdefault(key.suite, set()).update(check.metric for check in result.checks)
     asked = [(metric.where, metric.suite) for metric in policy.metrics]
@@ -93,6 +110,7 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
         NotComparableError: With the field and both values.
     """
     for side, record in (("candidate", candidate), ("champion", champion)):
+        refuse_part(record)
         if record.seal is None or record.seal.results != len(record.results):
             raise NotComparableError(
                 f"seal: the {side}'s record is unfinished or was changed",
@@ -142,9 +160,9 @@ def same_answers(run: Record, other: Record) -> bool:
         return True
     both = [
         (result.answer.latency_s, partner.answer.latency_s)
-        for key, result in run.results.items()
+        for key, result in run.scored.items()
         if isinstance(result.answer, Generation)
-        and (partner := other.results.get(key)) is not None
+        and (partner := other.scored.get(key)) is not None
         and isinstance(partner.answer, Generation)
     ]
     # Times that are all alike were not measured.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,8 +91,8 @@ def gather(
 
 def _told(record: Record, beside: Sequence[Record]) -> dict[CaseKey, CaseResult]:
     """A record's results, and those of others in the place of what it has no answer to."""
-    others = {key: result for other in beside for key, result in other.results.items()}
-    return others | {key: result for key, result in record.results.items() if not _why_unanswered(result)}
+    others = {key: result for other in beside for key, result in other.scored.items()}
+    return others | {key: result for key, result in record.scored.items() if not _why_unanswered(result)}
 
 
 def optional_cases(records: Sequence[Record]) -> frozenset[tuple[str, str]]:
@@ -103,7 +104,7 @@ def optional_cases(records: Sequence[Record]) -> frozenset[tuple[str, str]]:
     planned = {(case.suite, case.case): case.metrics is None for record in records for case in record.cases}
     required: dict[tuple[str, str], bool] = {}
     for record in records:
-        for key, result in record.results.items():
+        for key, result in record.scored.items():
             if not _why_unanswered(result):
                 name = (key.suite, "" if planned.get((key.suite, key.case)) else key.case)
                 required[name] = required.get(name, False) or any(check.required for check in result.checks)
@@ -195,7 +196,7 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     scores = []
     for key in case.keys:
         try:
-            scores.append(answer_score(record.results.get(key), metric, case))
+            scores.append(answer_score(record.scored.get(key), metric, case))
         except UndefinedError as error:
             at = f" (repeat {key.repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
             raise UndefinedError(f"{error.what}{at}") from error
@@ -235,7 +236,7 @@ def _why_unanswered(result: CaseResult | None) -> str:
 def _required_failures(record: Record) -> tuple[str, ...]:
     failed = (
         f"{key.suite}::{key.case}"
-        for key, result in record.results.items()
+        for key, result in record.scored.items()
         if any(c.required and c.outcome is Outcome.FAIL for c in result.checks)
     )
     return tuple(sorted(set(failed)))
@@ -243,10 +244,14 @@ def _required_failures(record: Record) -> tuple[str, ...]:
 
 def _required_errors(record: Record) -> list[Problem]:
     broken: dict[str, list[str]] = {}
-    for key, result in sorted(record.results.items()):
-        for check in result.checks:
-            if check.required and check.outcome is Outcome.ERROR:
-                broken.setdefault(key.suite, []).append(f"{key.case} ({check.type}: {check.reason or 'error'})")
+    errors = (
+        (key, check)
+        for key, result in record.scored.items()
+        for check in result.checks
+        if check.required and check.outcome is Outcome.ERROR
+    )
+    for key, check in sorted(errors, key=itemgetter(0)):
+        broken.setdefault(key.suite, []).append(f"{key.case} ({check.type}: {check.reason or 'error'})")
     return [
         Problem(
             where=suite,
@@ -264,7 +269,7 @@ def _unanswered(record: Record, policy: Policy, optional: Collection[tuple[str, 
     gated = {metric.suite for metric in gating}
     lost: dict[str, list[str]] = {}
     for case in record.cases:
-        reasons = [why for why in (_why_unanswered(record.results.get(key)) for key in case.keys) if why]
+        reasons = [why for why in (_why_unanswered(record.scored.get(key)) for key in case.keys) if why]
         needed = (case.suite, case.case) not in optional and not any(feeds(case, metric) for metric in gating)
         if reasons and (case.suite not in gated or needed):
             lost.setdefault(case.suite, []).append(f"{case.case} ({reasons[0]})")
@@ -285,7 +290,7 @@ def _missing_cases(record: Record) -> list[Problem]:
             what = f"{cases:,} of {count(suite.cases, 'case')} {verb(cases, 'is', 'are')} in the record"
             problems.append(Problem(where=suite.name, what=what, fix="Run the whole suite"))
     wanted = {key for case in record.cases for key in case.keys}
-    strays = sorted(str(key) for key in record.results if key not in wanted)
+    strays = sorted(str(key) for key in record.scored if key not in wanted)
     if strays:
         some = f"{count(len(strays), 'result')} {verb(len(strays), 'belongs', 'belong')}"
         what = f"{some} to no planned case: {name_some(strays)}"

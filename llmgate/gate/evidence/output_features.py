@@ -55,7 +55,7 @@ def _formatted(result: CaseResult, case: PlannedCase) -> float:
 
 def rule_versions_of(record: Record) -> frozenset[int]:
     """The versions of the rules by which a record's output features were read."""
-    return frozenset(result.traits.reading for result in record.results.values() if result.traits is not None)
+    return frozenset(result.traits.reading for result in record.scored.values() if result.traits is not None)
 
 
 def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, ...]:
@@ -65,10 +65,7 @@ def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, .
         EmbeddedAnswers(
             suite=name,
             packed={
-                key: _packed(record.results.get(key))
-                for case in record.cases
-                if case.suite == name
-                for key in case.keys
+                key: _packed(record.scored.get(key)) for case in record.cases if case.suite == name for key in case.keys
             },
             clusters={case.case: case.cluster for case in record.cases if case.suite == name},
         )

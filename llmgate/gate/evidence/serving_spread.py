@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.special import chdtri
 
 from llmgate.errors import UndefinedError
 
@@ -79,6 +78,8 @@ def pooled_spread(suite: str, metric: str, measured: Sequence[NDArray[np.float64
     # Equal values leave residues of rounding, which are not spread.
     if df < 1 or not squares > df * _NO_SPREAD**2:
         return None
+    from scipy.special import chdtri  # noqa: PLC0415 - 0.3 s of processor time, see `stats.special`
+
     return ServingSpread(
         suite=suite,
         metric=metric,

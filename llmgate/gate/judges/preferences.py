@@ -75,7 +75,7 @@ def _points(record: Record, case: PlannedCase, metric: str) -> float | None:
     scores: list[float | None] = []
     compared = False
     for key in case.keys:
-        result = record.results.get(key)
+        result = record.scored.get(key)
         checks = [c for c in result.checks if c.type in PAIRED and c.metric == metric] if result is not None else []
         compared = compared or bool(checks)
         scores += [None if c.outcome is Outcome.ERROR else c.score for c in checks] or [None]

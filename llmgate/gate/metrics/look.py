@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scipy import special
-
-from llmgate.stats.sequential import Bounds, obrien_fleming, repeated_p
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from llmgate.stats.sequential import Bounds
 
 __all__ = ["LookPoint", "look_point"]
 
@@ -39,6 +37,8 @@ class LookPoint:
 
     def bounds(self, alpha: float) -> Bounds:
         """O'Brien and Fleming's for this metric."""
+        from llmgate.stats.sequential import obrien_fleming  # noqa: PLC0415 - brings scipy, and few runs have looks
+
         return obrien_fleming(self.fractions, alpha=alpha)
 
     def tail(self, alpha: float) -> float:
@@ -47,6 +47,10 @@ class LookPoint:
 
     def p(self, nominal: float) -> float:
         """A p-value that holds at whichever look the run ends, from that of a test that knows nothing of looks."""
+        from scipy import special  # noqa: PLC0415 - heavy, and few runs have looks
+
+        from llmgate.stats.sequential import repeated_p  # noqa: PLC0415 - likewise
+
         return repeated_p(self.fractions, look=self.at, z=-float(special.ndtri(nominal)))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import NotComparableError, UndefinedError, UsageError
+from llmgate.gate.evidence.answered_by import cached_answers
 from llmgate.gate.evidence.comparable import check_comparable, same_answers
 from llmgate.gate.evidence.evidence import Noise
 from llmgate.gate.evidence.gather import gather
@@ -130,6 +131,13 @@ def check_same_model(run: Record, other: Record) -> None:
             where=other.path or other.manifest.run_id,
             fix="Run the same model a second time",
         )
+    for one in (run, other):
+        if cached := cached_answers(one):
+            raise NotComparableError(
+                f"{cached:,} answers came out of a cache, and do not show how answers change by chance",
+                where=one.path or one.manifest.run_id,
+                fix="Run the model again without a cache",
+            )
     model, other_model = run.manifest.model, other.manifest.model
     if model.weights_digest and other_model.weights_digest:
         _same("weights", model.weights_digest, other_model.weights_digest)

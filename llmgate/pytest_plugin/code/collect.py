@@ -16,7 +16,6 @@ from llmgate.record.disk import read_regular, write_atomic
 from llmgate.report.visible import visible
 from llmgate.suite.code.definition import CodeSuite, SuiteTest, test_of
 from llmgate.suite.code.plan import CODE_PLAN, CodePlan, CollectedCase, code_plan, read_code
-from llmgate.suite.data.dataset import load_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +71,7 @@ def rows_of(suite: CodeSuite, config: pytest.Config) -> tuple[list[str], int]:
         run.prepare()
         plan = code_plan(suite, (), node="", whole=False)
         read = read_code(plan, run.vocabulary, allowed=run.settings.allow_outside)
-        rows = load_dataset(read.source, id_column=read.id_column).rows
+        rows = run.tests.rows_of(read).rows
         known[suite] = ([row.id for row in rows], run.settings.repeat or read.repeat)
     return known[suite]
 

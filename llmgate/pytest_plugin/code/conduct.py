@@ -169,5 +169,5 @@ def conduct(session: pytest.Session, run: PytestRun) -> None:
     check_order(session.items)
     if run.is_worker:
         write_plans(run, plans_of(config), str(getattr(config, "workerinput", {})["workerid"]))
-    window = share_of(config, run.settings.concurrency)
+    window = share_of(config, run.settings.fixed_concurrency)
     config.pluginmanager.register(Conductor(run, session.items, window=window))

@@ -8,10 +8,10 @@ import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import decoded, first_problem, read_bytes, write_atomic
+from llmgate.record.disk import JsonForm, decoded, first_problem, read_bytes, write_atomic
 from llmgate.record.judges.admission import ADMISSION_MAJOR, AdmissionRecord
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["admission_from_json", "admission_to_json", "load_admission", "save_admission", "sealed"]
 
-RECORD: Final[TypeAdapter[AdmissionRecord]] = TypeAdapter(AdmissionRecord)
+RECORD: Final[JsonForm[AdmissionRecord]] = JsonForm(AdmissionRecord)
 AGAIN: Final = "Run `llmgate judge admit` again"
 MADE: Final = "Name the file that `llmgate judge admit --out` wrote"
 

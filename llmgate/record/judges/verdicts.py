@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import decoded, first_problem, open_own, read_bytes
+from llmgate.record.disk import JsonForm, decoded, first_problem, open_own, read_bytes
 from llmgate.record.judges.admission import Instrument
 from llmgate.record.redaction import NO_SECRETS, Redactor
 
@@ -67,8 +67,8 @@ class TrialVerdict:
         return self.error is None or bool(self.replies)
 
 
-_VERDICT: Final[TypeAdapter[TrialVerdict]] = TypeAdapter(TrialVerdict)
-_TRIAL: Final[TypeAdapter[Trial]] = TypeAdapter(Trial)
+_VERDICT: Final[JsonForm[TrialVerdict]] = JsonForm(TrialVerdict)
+_TRIAL: Final[JsonForm[Trial]] = JsonForm(Trial)
 
 Verdicts = Mapping[tuple[str, str], TrialVerdict]
 """By task and item; the last one of each."""

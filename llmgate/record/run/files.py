@@ -18,20 +18,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.arms import ArmRun, ArmsPlan, ServingArms
-from llmgate.record.disk import first_problem, lines_of, read_bytes, write_atomic
+from llmgate.record.disk import JsonForm, first_problem, read_bytes, stream_lines, write_atomic
 from llmgate.record.manifest import Manifest
 from llmgate.record.policy import Binding
 from llmgate.record.reach import open_regular
 from llmgate.record.redaction import NO_SECRETS, Redactor
-from llmgate.record.schema import AnchorCheck, CaseKey, JudgeTrial, PlannedCase, Seal
+from llmgate.record.run.stored import CASE, CaseFile, StoredCase, stored_case
+from llmgate.record.schema import AnchorCheck, JudgeTrial, PlannedCase, Seal
 from llmgate.record.serving.trace import ServingTrace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "ARMS_GLOB",
     "ARMS_PLAN",
     "ARM_RUN",
-    "CASE",
     "CASES_NAME",
     "MANIFEST",
     "SEAL",
@@ -49,16 +49,16 @@ __all__ = [
     "RecordFile",
     "arm_run_name",
     "arms_plan_name",
+    "case_lines",
     "cases_digest",
-    "encode_cases",
     "file_digest",
     "optional_files",
-    "planned_keys",
     "read_arms",
+    "read_cases",
     "read_file",
-    "read_lines",
     "write_arm_run",
     "write_arms_plan",
+    "write_cases",
 ]
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class RecordFile(Generic[T]):
     """
 
     name: str
-    holds: TypeAdapter[T]
+    holds: JsonForm[T]
     unsaid: Callable[[T], dict[str, Any] | None] = lambda _: None
 
     def exists(self, run: Path) -> bool:
@@ -121,23 +121,60 @@ CASES_NAME: Final = "cases.jsonl"
 SERVING_GLOB: Final = "serving-*.json"
 ARMS_GLOB: Final = "arms-*.json"
 
-CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
-SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
-ARMS_PLAN: Final[TypeAdapter[ArmsPlan]] = TypeAdapter(ArmsPlan)
-ARM_RUN: Final[TypeAdapter[ArmRun]] = TypeAdapter(ArmRun)
+SERVING: Final[JsonForm[ServingTrace]] = JsonForm(ServingTrace)
+ARMS_PLAN: Final[JsonForm[ArmsPlan]] = JsonForm(ArmsPlan)
+ARM_RUN: Final[JsonForm[ArmRun]] = JsonForm(ArmRun)
 MANIFEST: Final[RecordFile[Manifest]] = RecordFile(
-    name="manifest.json", holds=TypeAdapter(Manifest), unsaid=_unsaid_of_run
+    name="manifest.json", holds=JsonForm(Manifest), unsaid=_unsaid_of_run
 )
 TRIALS: Final[RecordFile[tuple[JudgeTrial, ...]]] = RecordFile(
-    name="canaries.json", holds=TypeAdapter(tuple[JudgeTrial, ...])
+    name="canaries.json", holds=JsonForm(tuple[JudgeTrial, ...])
 )
-ANCHORS: Final[RecordFile[AnchorCheck]] = RecordFile(name="anchors.json", holds=TypeAdapter(AnchorCheck))
-SEAL: Final[RecordFile[Seal]] = RecordFile(name="seal.json", holds=TypeAdapter(Seal))
+ANCHORS: Final[RecordFile[AnchorCheck]] = RecordFile(name="anchors.json", holds=JsonForm(AnchorCheck))
+SEAL: Final[RecordFile[Seal]] = RecordFile(name="seal.json", holds=JsonForm(Seal))
 
 
-def encode_cases(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) -> bytes:
-    """The content of cases.jsonl."""
-    return b"".join(redact(CASE.dump_json(case, exclude=_unsaid(case))) + b"\n" for case in cases)
+def case_lines(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) -> Iterator[bytes]:
+    """The lines of cases.jsonl."""
+    for case in cases:
+        whole = case.whole() if isinstance(case, StoredCase) else case
+        yield redact(CASE.dump_json(whole, exclude=_unsaid(whole))) + b"\n"
+
+
+def write_cases(path: Path, cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS) -> None:
+    """Write cases.jsonl, whole or not at all.
+
+    Raises:
+        RecordError: If it cannot be written.
+    """
+    write_atomic(path / CASES_NAME, case_lines(cases, redact))
+
+
+def read_cases(path: Path) -> tuple[tuple[PlannedCase, ...], str]:
+    """The cases of a run's folder, their words read when asked for, and the digest of the file.
+
+    Raises:
+        RecordError: If it cannot be read or understood.
+    """
+    file_path = path / CASES_NAME
+    digest, same = hashlib.sha256(), dict[Any, Any]()
+    cases: list[PlannedCase] = []
+    try:
+        with open_regular(file_path) as file:
+            words = CaseFile(file_path)
+            for number, line in enumerate(stream_lines(file, digest), start=1):
+                case = _read_case(line, f"{file_path}:{number}")
+                cases.append(stored_case(case, words, words.note(line), same))
+    except OSError as error:
+        raise RecordError(f"cannot be read ({error.strerror})", where=str(file_path), fix="Restore it") from error
+    return tuple(cases), digest.hexdigest()
+
+
+def _read_case(line: bytes, where: str) -> PlannedCase:
+    try:
+        return CASE.validate_json(line)
+    except ValidationError as error:
+        raise RecordError(f"cannot be understood: {first_problem(error)}", where=where, fix="Restore it") from error
 
 
 def _unsaid(case: PlannedCase) -> dict[str, Any] | None:
@@ -155,12 +192,10 @@ def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS)
 
     Two runs with the same digest asked the same questions.
     """
-    return hashlib.sha256(encode_cases(cases, redact)).hexdigest()
-
-
-def planned_keys(cases: Iterable[PlannedCase]) -> list[CaseKey]:
-    """Every generation that must exist, in order."""
-    return [key for case in cases for key in case.keys]
+    digest = hashlib.sha256()
+    for line in case_lines(cases, redact):
+        digest.update(line)
+    return digest.hexdigest()
 
 
 def optional_files(path: Path) -> list[Path]:
@@ -225,20 +260,9 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_file(path: Path, adapter: TypeAdapter[T]) -> T:
+def read_file(path: Path, adapter: JsonForm[T]) -> T:
     """Read and validate one JSON file of a record."""
     try:
         return adapter.validate_json(read_bytes(path, fix="Name the folder of a run"))
     except ValidationError as error:
         raise RecordError(f"cannot be understood: {first_problem(error)}", where=str(path), fix="Restore it") from error
-
-
-def read_lines(path: Path, adapter: TypeAdapter[T]) -> Iterable[T]:
-    """Read and validate a JSON Lines file of a record."""
-    for number, line in enumerate(lines_of(read_bytes(path, fix="Restore it")), start=1):
-        try:
-            yield adapter.validate_json(line)
-        except ValidationError as error:
-            raise RecordError(
-                f"cannot be understood: {first_problem(error)}", where=f"{path}:{number}", fix="Restore it"
-            ) from error

@@ -14,19 +14,23 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import first_problem, lines_of, open_own, read_bytes
+from llmgate.record.disk import first_problem, open_own, stream_lines
+from llmgate.record.reach import open_regular
 from llmgate.record.redaction import NO_SECRETS, Redactor
-from llmgate.record.schema import CaseKey, CaseResult
+from llmgate.record.run.stored import RESULT, StoredResults
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from llmgate.record.disk import Digest
+    from llmgate.record.schema import CaseKey, CaseResult
 
 __all__ = [
     "JOURNAL_NAME",
@@ -46,20 +50,18 @@ MIDDLE: Final = b'","entry":'
 SUFFIX: Final = b"}\n"
 ENTRY_AT: Final = len(PREFIX) + 8 + len(MIDDLE)
 
-RESULT: Final[TypeAdapter[CaseResult]] = TypeAdapter(CaseResult)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalContent:
     """What a journal holds.
 
     Attributes:
-        results: Last result of every key, in order of first appearance.
+        results: Last result of every key, in order of first appearance; what answers say is read when asked for.
         good_bytes: Length of the valid prefix; anything behind it is a torn last line.
         torn: Whether there is such a line.
     """
 
-    results: Mapping[CaseKey, CaseResult]
+    results: StoredResults
     good_bytes: int
     torn: bool
 
@@ -77,22 +79,38 @@ def unframe(line: bytes) -> bytes | None:
     return entry if b"%08x" % zlib.crc32(entry) == line[len(PREFIX) : len(PREFIX) + 8] else None
 
 
-def read_journal(path: Path) -> JournalContent:
+def read_journal(
+    path: Path, *, planned: Mapping[CaseKey, CaseKey] | None = None, digest: Digest | None = None
+) -> JournalContent:
     """Read a journal, tolerating only a torn last line.
+
+    Args:
+        path: The file.
+        planned: Keys that are known already, each by itself.
+        digest: Is told all bytes of the file.
 
     Raises:
         RecordError: If the file cannot be read or a line other than the last is damaged.
     """
-    data = read_bytes(path, what="the journal", fix="Name the folder of a run")
-    results: dict[CaseKey, CaseResult] = {}
-    good = 0
-    for number, line in enumerate(lines_of(data), start=1):
-        if unframe(line) is None and good + len(line) == len(data):
-            return JournalContent(results=results, good_bytes=good, torn=True)
-        result = parse_line(line, where=f"{path}:{number}")
-        results[result.key] = result
-        good += len(line)
-    return JournalContent(results=results, good_bytes=good, torn=False)
+    good, damaged = 0, 0
+    try:
+        with open_regular(path) as file:
+            results = StoredResults(path, planned)
+            for number, line in enumerate(stream_lines(file, digest), start=1):
+                if damaged:
+                    raise damaged_line(f"{path}:{damaged}")
+                entry = unframe(line)
+                if entry is None:
+                    # Of a crash, if it is the last one.
+                    damaged = number
+                    continue
+                results.note(parse_entry(entry, where=f"{path}:{number}"), entry, good + ENTRY_AT)
+                good += len(line)
+    except OSError as error:
+        raise RecordError(
+            f"the journal cannot be read ({error.strerror})", where=str(path), fix="Name the folder of a run"
+        ) from error
+    return JournalContent(results=results, good_bytes=good, torn=damaged > 0)
 
 
 def parse_line(line: bytes, *, where: str) -> CaseResult:
@@ -103,11 +121,25 @@ def parse_line(line: bytes, *, where: str) -> CaseResult:
     """
     entry = unframe(line)
     if entry is None:
-        raise RecordError(
-            "this line is damaged, and it is not the last one, so no crash explains it",
-            where=where,
-            fix="Restore the file, or run again into a new folder",
-        )
+        raise damaged_line(where)
+    return parse_entry(entry, where=where)
+
+
+def damaged_line(where: str) -> RecordError:
+    """The error for a line in the middle that is not what was written."""
+    return RecordError(
+        "this line is damaged, and it is not the last one, so no crash explains it",
+        where=where,
+        fix="Restore the file, or run again into a new folder",
+    )
+
+
+def parse_entry(entry: bytes, *, where: str) -> CaseResult:
+    """Read what stands in an undamaged line.
+
+    Raises:
+        RecordError: If it cannot be understood.
+    """
     try:
         return RESULT.validate_json(entry)
     except ValidationError as error:
@@ -141,12 +173,18 @@ class Journal:
     Args:
         path: The journal file, created if it does not exist.
         redact: Applied to the bytes of every entry.
+        planned: Keys that are known already, each by itself.
+
+    Attributes:
+        results: What it holds.
 
     Raises:
         RecordError: If another process is writing to it, or what is there is damaged.
     """
 
-    def __init__(self, path: Path, *, redact: Redactor = NO_SECRETS) -> None:
+    def __init__(
+        self, path: Path, *, redact: Redactor = NO_SECRETS, planned: Mapping[CaseKey, CaseKey] | None = None
+    ) -> None:
         self.path = path
         self.redact = redact
         self._mutex = threading.Lock()
@@ -162,13 +200,14 @@ class Journal:
             ) from error
         take_lock(self._fd, path)
         try:
-            self.content = read_journal(path)
+            content = read_journal(path, planned=planned)
         except RecordError:
             os.close(self._fd)
             raise
-        if self.content.torn:
-            os.ftruncate(self._fd, self.content.good_bytes)
-        self._size = self.content.good_bytes
+        if content.torn:
+            os.ftruncate(self._fd, content.good_bytes)
+        self._size = content.good_bytes
+        self.results = content.results
 
     def append(self, result: CaseResult) -> None:
         """Write one result; it has left this process when the call returns.
@@ -176,7 +215,8 @@ class Journal:
         Raises:
             RecordError: If it could not be written whole. Nothing half-written stays in the file.
         """
-        line = frame(self.redact(RESULT.dump_json(result)))
+        entry = self.redact(RESULT.dump_json(result))
+        line = frame(entry)
         with self._mutex:
             if self._broken:
                 raise RecordError(self._broken, where=str(self.path), fix="Free some space, then add --resume")
@@ -195,6 +235,7 @@ class Journal:
                 raise RecordError(
                     self._broken, where=str(self.path), fix="Free some space, then add --resume"
                 ) from error
+            self.results.note(result, entry, self._size + ENTRY_AT)
             self._size += len(line)
 
     def close(self) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError
 from llmgate.record.manifest import RECORD_MAJOR
+from llmgate.record.order import shard_cases
 from llmgate.record.run.files import (
     ANCHORS,
     ARMS_GLOB,
-    CASE,
     CASES_NAME,
     MANIFEST,
     SEAL,
@@ -22,10 +22,9 @@ from llmgate.record.run.files import (
     cases_digest,
     file_digest,
     optional_files,
-    planned_keys,
     read_arms,
+    read_cases,
     read_file,
-    read_lines,
 )
 from llmgate.record.run.journal import JOURNAL_NAME, read_journal
 from llmgate.record.schema import Record
@@ -33,20 +32,22 @@ from llmgate.record.schema import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from llmgate.record.manifest import Shard
     from llmgate.record.schema import CaseKey, CaseResult, PlannedCase, Seal
 
-__all__ = ["load_record", "load_seal", "record_digest"]
+__all__ = ["load_record", "load_seal", "part_only", "record_digest"]
 
 PLAIN_NAMES: Final = frozenset({MANIFEST.name, CASES_NAME, TRIALS.name, ANCHORS.name})
 """What a seal may list besides serving measurements; the journal has a place of its own."""
 
 
-def load_record(path: Path, *, unfinished: bool = False) -> Record:
+def load_record(path: Path, *, unfinished: bool = False, shard: bool = False) -> Record:
     """Load a record and check it against its seal.
 
     Args:
         path: The run's folder.
         unfinished: Accept a record without a seal, for showing it; deciding needs the seal.
+        shard: Accept the record of a part of a run, for showing or merging it; deciding needs all parts.
 
     Raises:
         RecordError: If a file is missing, damaged, changed after sealing, or of an unknown major version.
@@ -60,6 +61,8 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
             where=str(path / MANIFEST.name),
             fix="Use the llmgate version that wrote it",
         )
+    if manifest.shard is not None and not shard:
+        raise part_only(manifest.shard, str(path))
     seal = SEAL.read(path) if SEAL.exists(path) else None
     if seal is None and not unfinished:
         raise RecordError(
@@ -69,21 +72,31 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
         )
     if seal is not None:
         check_seal(path, seal)
-    cases = tuple(read_lines(path / CASES_NAME, CASE))
-    if cases_digest(cases) != manifest.cases_digest:
+    cases, digest = read_cases(path)
+    # What cases say counts, however they are written.
+    if digest != manifest.cases_digest and cases_digest(cases) != manifest.cases_digest:
         raise RecordError(
             "the cases differ from those in the manifest", where=str(path / CASES_NAME), fix="Restore the file"
         )
     return Record(
         manifest=manifest,
         cases=cases,
-        results=checked_results(path, cases, seal),
+        results=checked_results(path, shard_cases(cases, manifest.shard), seal, shard=manifest.shard),
         serving=tuple(read_file(file, SERVING) for file in sorted(path.glob(SERVING_GLOB))),
         arms=read_arms(path),
         trials=TRIALS.read(path) if TRIALS.exists(path) else (),
         anchors=ANCHORS.read(path) if ANCHORS.exists(path) else None,
         seal=seal,
         path=str(path),
+    )
+
+
+def part_only(shard: Shard, where: str) -> RecordError:
+    """The error for a part of a run where a whole one is wanted."""
+    return RecordError(
+        f"this is shard {shard.name} of a run, and a part of a run decides nothing",
+        where=where,
+        fix=f"Merge all {shard.of} with `llmgate merge SHARD... --out DIR`, and name that folder",
     )
 
 
@@ -114,22 +127,32 @@ def record_digest(path: Path) -> str:
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
-def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None) -> Mapping[CaseKey, CaseResult]:
+def checked_results(
+    path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None, *, shard: Shard | None
+) -> Mapping[CaseKey, CaseResult]:
     """Read the journal and hold it against the plan."""
-    content = read_journal(path / JOURNAL_NAME)
+    planned = {key: key for case in cases for key in case.keys}
+    digest = hashlib.sha256()
+    content = read_journal(path / JOURNAL_NAME, planned=planned, digest=digest)
     if seal is not None and content.torn:
         raise RecordError("the sealed journal ends in a damaged line", where=str(path / JOURNAL_NAME), fix="Restore it")
+    if seal is not None and digest.hexdigest() != seal.journal_digest:
+        raise RecordError(
+            "the file changed while it was being read", where=str(path / JOURNAL_NAME), fix="Restore it, and try again"
+        )
     if seal is not None and len(content.results) != seal.results:
         raise RecordError(
             f"the seal counts {seal.results} results, and the journal holds {len(content.results)}",
             where=str(path / SEAL.name),
             fix="Restore it, or run again",
         )
-    unplanned = content.results.keys() - set(planned_keys(cases))
+    unplanned = [key for key in content.results if key not in planned]
     if unplanned:
+        part = f" for shard {shard.name}" if shard else ""
         raise RecordError(
-            f"case {min(unplanned)} was never planned", where=str(path / JOURNAL_NAME), fix="Restore the file"
+            f"case {min(unplanned)} was never planned{part}", where=str(path / JOURNAL_NAME), fix="Restore the file"
         )
+    content.results.settle()
     return content.results
 
 

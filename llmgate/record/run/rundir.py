@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import private_folder, write_atomic
+from llmgate.record.order import shard_cases
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.run.files import (
     ANCHORS,
@@ -17,21 +18,21 @@ from llmgate.record.run.files import (
     SERVING,
     SERVING_GLOB,
     TRIALS,
-    encode_cases,
     file_digest,
     optional_files,
-    planned_keys,
     read_arms,
     read_file,
     write_arm_run,
     write_arms_plan,
+    write_cases,
 )
 from llmgate.record.run.journal import JOURNAL_NAME, Journal
 from llmgate.record.run.loading import load_record
+from llmgate.record.run.stored import StoredResults
 from llmgate.record.schema import Seal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.looks import Stop
     from llmgate.record.manifest import Manifest
-    from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record
+    from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, InFlight, JudgeTrial, PlannedCase, Record
     from llmgate.record.serving.trace import ServingTrace
 
 __all__ = ["RunDir", "changes", "folder_taken"]
@@ -60,7 +61,18 @@ def folder_taken(path: Path) -> RecordError:
 
 
 FREE: Final = frozenset(
-    {"run_id", "created_at", "llmgate_version", "hardware", "packages", "concurrency", "labels", "minor"}
+    {
+        "run_id",
+        "created_at",
+        "llmgate_version",
+        "hardware",
+        "packages",
+        "concurrency",
+        "adaptive",
+        "cache",
+        "labels",
+        "minor",
+    }
 )
 """What may differ between the parts of a run: none of it says what is asked of whom, and how it is judged."""
 
@@ -69,7 +81,7 @@ def held_to(manifest: Manifest) -> dict[str, object]:
     """What a resumed run has to share with the run before it, by field."""
     found = {field.name: getattr(manifest, field.name) for field in fields(manifest) if field.name not in FREE}
     # A server of ours listens on another port each time, and a list of models may be there another time.
-    server = replace(manifest.server, url="", unconfirmed="")
+    server = replace(manifest.server, url="", unconfirmed="", replicas=())
     # Where the weights are the same, a commit that changed a note is no other model.
     model = replace(manifest.model, revision="") if manifest.model.weights_digest else manifest.model
     return found | {"admissions": names_of(manifest.admissions), "server": server, "model": model}
@@ -107,21 +119,27 @@ class RunDir:
     """A run that is being written.
 
     Use `create` for a new run and `resume` for an unfinished one.
+
+    Attributes:
+        cases: All cases.
+        asked: Those that this run asks: all of them, or those of its shard.
+        results: What is known by now.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, cases: tuple[PlannedCase, ...], journal: Journal) -> None:
+    def __init__(self, path: Path, manifest: Manifest, cases: Sequence[PlannedCase], redact: Redactor) -> None:
         self.path = path
         self.manifest = manifest
         self.cases = cases
-        self._journal = journal
-        self._planned = frozenset(planned_keys(cases))
-        self.results: dict[CaseKey, CaseResult] = dict(journal.content.results)
+        self.asked = shard_cases(cases, manifest.shard)
+        self._planned = {key: key for case in self.asked for key in case.keys}
+        self._journal = Journal(path / JOURNAL_NAME, redact=redact, planned=self._planned)
         self._stops: list[Stop] = []
         self._unasked: set[CaseKey] = set()
+        self.in_flight: InFlight | None = None
 
     @classmethod
     def create(
-        cls, path: Path, manifest: Manifest, cases: tuple[PlannedCase, ...], *, redact: Redactor = NO_SECRETS
+        cls, path: Path, manifest: Manifest, cases: Sequence[PlannedCase], *, redact: Redactor = NO_SECRETS
     ) -> Self:
         """Start a record in a folder that holds none.
 
@@ -136,13 +154,13 @@ class RunDir:
             raise RecordError(
                 f"the folder cannot be made ({error.strerror})", where=str(path), fix="Choose another one with --out"
             ) from error
-        write_atomic(path / CASES_NAME, encode_cases(cases, redact))
+        write_cases(path, cases, redact=redact)
         MANIFEST.write(path, manifest, redact=redact, indent=2)
-        return cls(path, manifest, cases, Journal(path / JOURNAL_NAME, redact=redact))
+        return cls(path, manifest, cases, redact)
 
     @classmethod
     def resume(
-        cls, path: Path, manifest: Manifest, cases: tuple[PlannedCase, ...], *, redact: Redactor = NO_SECRETS
+        cls, path: Path, manifest: Manifest, cases: Sequence[PlannedCase], *, redact: Redactor = NO_SECRETS
     ) -> Self:
         """Go on with an unfinished run, provided that it asks the same questions of the same model.
 
@@ -166,7 +184,7 @@ class RunDir:
                 fix="Restore it, or start a new run without --resume",
             )
         (path / SEAL.name).unlink(missing_ok=True)
-        return cls(path, before, cases, Journal(path / JOURNAL_NAME, redact=redact))
+        return cls(path, before, cases, redact)
 
     def append(self, result: CaseResult) -> None:
         """Record a result.
@@ -177,14 +195,30 @@ class RunDir:
         if result.key not in self._planned:
             raise RecordError(f"case {result.key} was never planned", where=str(self.path))
         self._journal.append(result)
-        self.results[result.key] = result
+
+    @property
+    def results(self) -> Mapping[CaseKey, CaseResult]:
+        """What is in the record so far; each result is read from disk when asked for."""
+        return self._journal.results
+
+    @property
+    def scored(self) -> Mapping[CaseKey, CaseResult]:
+        """The same without words: see `Record.scored`."""
+        return self._journal.results.scored
+
+    @property
+    def tries_judges(self) -> bool:
+        """Whether its judges are tried on canaries and anchors: of shards, by the first one alone."""
+        shard = self.manifest.shard
+        return shard is None or shard.index == 1
 
     def missing(self) -> list[CaseKey]:
         """Planned generations without an evaluated result, in order: what a resumed run still has to do."""
+        scored = self.scored
         return [
             key
-            for key in planned_keys(self.cases)
-            if key not in self._unasked and (key not in self.results or not self.results[key].evaluated)
+            for key in self._planned
+            if key not in self._unasked and ((result := scored.get(key)) is None or not result.evaluated)
         ]
 
     def stop(self, stop: Stop) -> int:
@@ -238,12 +272,23 @@ class RunDir:
         return ANCHORS.read(self.path) if ANCHORS.exists(self.path) else None
 
     def seal(self, *, sealed_at: str) -> Record:
+        """Close the journal, mark the record complete, and read it back.
+
+        Raises:
+            RecordError: As for `finish`.
+        """
+        self.finish(sealed_at=sealed_at)
+        # Two of 200,000 cases would not fit where one does.
+        self._journal.results = StoredResults(self.path / JOURNAL_NAME)
+        return load_record(self.path, shard=True)
+
+    def finish(self, *, sealed_at: str) -> None:
         """Close the journal and mark the record complete.
 
         Raises:
             RecordError: If a planned generation has no result at all (an error is a result).
         """
-        absent = [key for key in planned_keys(self.cases) if key not in self.results and key not in self._unasked]
+        absent = [key for key in self._planned if key not in self.results and key not in self._unasked]
         if absent:
             raise RecordError(
                 f"{len(absent)} of {len(self._planned)} planned answers are missing, the first is {absent[0]}",
@@ -258,9 +303,9 @@ class RunDir:
             results=len(self.results),
             files={file.name: file_digest(file) for file in sorted(files)},
             stops=tuple(self._stops),
+            in_flight=self.in_flight,
         )
         SEAL.write(self.path, seal, indent=2)
-        return load_record(self.path)
 
     def close(self) -> None:
         """Give up the journal's lock without sealing."""

@@ -23,6 +23,7 @@ from llmgate.record.run.journal import JOURNAL_NAME, parse_line, take_lock
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -132,6 +133,11 @@ class RunWatch:
         if result is None or (key in self._old and not result.evaluated):
             return None
         return result if result.judged or not isinstance(result.answer, Generation) else None
+
+    def all_settled(self, keys: Sequence[CaseKey]) -> list[CaseResult]:
+        """The results of several generations, empty until all of them are settled."""
+        settled = [result for key in keys if (result := self.settled(key))]
+        return settled if len(settled) == len(keys) else []
 
     def refresh(self) -> None:
         """Read what was added since the last call.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmgate.report.formats.plot import forests, serving_plot
-from llmgate.report.formats.serving_plot import curve_plot, drawn_arms
 from llmgate.report.html_page import render_page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmgate.report.rows import ReportView
 
 __all__ = ["render_html"]
@@ -19,13 +20,19 @@ PAGE = 25
 
 def render_html(view: ReportView) -> str:
     """One self-contained HTML document: see `render_page`."""
+    curves: Sequence[object] = ()
+    arms: Sequence[object] = ()
+    if view.curves or view.arms:
+        from llmgate.report.formats.serving_plot import curve_plot, drawn_arms  # noqa: PLC0415 - few reports have any
+
+        curves, arms = [curve_plot(curve) for curve in view.curves], drawn_arms(view.arms)
     return render_page(
         "report.html.j2",
         view=view,
         forests=forests(view.metrics),
         serving=[(table, serving_plot(table)) for table in view.serving],
-        curves=[curve_plot(curve) for curve in view.curves],
-        arms=drawn_arms(view.arms),
+        curves=curves,
+        arms=arms,
         sections=_sections(view),
         page=PAGE,
     )

@@ -21,7 +21,6 @@ from llmgate.record.schema import (
     Record,
 )
 from llmgate.report.case_rows import Answer, AnswerPair, CaseRow, CheckRow, PromptRow
-from llmgate.report.difference import differences
 from llmgate.report.limits import ReportLimits
 from llmgate.report.panels.chosen_cases import CaseName
 from llmgate.report.visible import as_text, one_line
@@ -119,6 +118,9 @@ class Cards:
         if self.champion is None or "champion" not in sides:
             return AnswerPair(repeat=key.repeat, champion=None, candidate=candidate)
         champion = self._answer(self.champion, key, metric, about)
+        # It brings `regex`: only reports with pairs of answers pay for it.
+        from llmgate.report.difference import differences  # noqa: PLC0415
+
         before, after = differences(champion.text, candidate.text)
         return AnswerPair(
             repeat=key.repeat, champion=replace(champion, text=before), candidate=replace(candidate, text=after)
@@ -200,7 +202,7 @@ def _check_row(check: CheckResult) -> CheckRow:
 
 
 def _results(record: Record, case: PlannedCase) -> list[CaseResult | None]:
-    return [record.results.get(key) for key in case.keys]
+    return [record.scored.get(key) for key in case.keys]
 
 
 def evaluated(record: Record, case: PlannedCase) -> bool:

@@ -127,7 +127,7 @@ class CaseBook:
             metrics = dict.fromkeys(
                 check.metric
                 for key in self.cards.plan[name].keys
-                for check in self.candidate.results[key].checks
+                for check in self.candidate.scored[key].checks
                 if check.outcome is Outcome.FAIL and not check.part
             )
             changes += [Change(case=name, metric=it, words=words, size=words == NEW) for it in metrics or [""]]
@@ -198,7 +198,7 @@ class CaseBook:
     def _causes(self, side: Literal["candidate", "champion"], record: Record) -> Iterable[ErrorRow]:
         causes: dict[str, list[str]] = {}
         for key in (key for case in record.cases for key in case.keys):
-            cause = why_not_evaluated(record.results.get(key))
+            cause = why_not_evaluated(record.scored.get(key))
             if cause:
                 causes.setdefault(cause, []).append(one_line(str(key), 120))
         for cause, names in causes.items():

@@ -62,7 +62,7 @@ def facts(book: CaseBook, decision: Decision, missed: int) -> Iterator[Fact]:
 
 def _gated(record: Record, case: PlannedCase, watched: Collection[tuple[str, str]]) -> bool:
     """Whether every repeat of the case has what gates ask for; what is only watched may be missing."""
-    results = [record.results.get(key) for key in case.keys]
+    results = [record.scored.get(key) for key in case.keys]
     return bool(results) and all(
         result is not None
         and isinstance(result.answer, Generation)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from llmgate.gate.evidence.answered_by import models_that_answered
+from llmgate.gate.evidence.answered_by import cached_answers, models_that_answered
+from llmgate.record.run.content_digest import content_digest
 from llmgate.record.schema import Record
 from llmgate.report.rows import ProvenanceGroup, ProvenanceRow
 from llmgate.report.visible import one_line, short_flags, short_path
@@ -108,6 +109,24 @@ def _answered(record: Record) -> str:
     return ", ".join(f"{one_line(name, 120) or 'not said'} ({count(n)})" for name, n in models.most_common(5))
 
 
+def _in_flight(record: Record) -> str:
+    """How many at once; where the number followed the server, what it came to."""
+    manifest, came = record.manifest, record.seal.in_flight if record.seal else None
+    if not manifest.adaptive:
+        return str(manifest.concurrency)
+    followed = (
+        f"; by its {one_line(came.by, 60)}: {count(came.most)} at most, {count(came.limit)} in the end" if came else ""
+    )
+    return f"as the server bears, up to {count(manifest.concurrency)}{followed}"
+
+
+def _from_cache(record: Record) -> str:
+    """How many were kept from earlier runs; empty where none could be."""
+    if not record.manifest.cache:
+        return ""
+    return f"{count(cached_answers(record))}, kept in {short_path(record.manifest.cache)}"
+
+
 def _further_names(manifest: Manifest) -> list[str]:
     return [name for name in manifest.server.model_names if name != manifest.model.name]
 
@@ -124,11 +143,13 @@ _RUN: Facts = (
     ("Sealed (UTC)", lambda record: one_line(record.seal.sealed_at) if record.seal else "NOT SEALED"),
     ("Record", lambda record: short_path(record.path)),
     ("Journal digest", lambda record: record.seal.journal_digest if record.seal else "NOT SEALED"),
+    ("Content digest", lambda record: content_digest(record) if record.seal else "NOT SEALED"),
     ("Cases digest", lambda record: one_line(record.manifest.cases_digest)),
     ("llmgate", lambda record: one_line(record.manifest.llmgate_version)),
     ("Record format", lambda record: f"{record.manifest.major}.{record.manifest.minor}"),
     ("Seed", lambda record: str(record.manifest.seed)),
-    ("Requests in flight", lambda record: str(record.manifest.concurrency)),
+    ("Requests in flight", _in_flight),
+    ("Answers from a cache", _from_cache),
 )
 
 _MODEL: Facts = (
@@ -151,6 +172,7 @@ _SERVER: Facts = (
     ("Started by", lambda record: "llmgate" if record.manifest.server.owned else "someone else"),
     ("Flags", lambda record: short_flags(record.manifest.server.flags)),
     ("Endpoint", lambda record: short_path(record.manifest.server.url)),
+    ("Replicas", lambda record: ", ".join(short_path(url) for url in record.manifest.server.replicas)),
 )
 
 _EMBEDDING: Facts = (
@@ -189,7 +211,7 @@ def _prefix_cache(record: Record, name: str) -> str:
     """How much of its questions a judge's server had ready; empty where it did not say."""
     lengths = [
         (asked.cached_tokens, asked.prompt_tokens)
-        for result in record.results.values()
+        for result in record.scored.values()
         for check in result.checks
         for asked in check.judgements
         if asked.judge == name and asked.cached_tokens is not None and asked.prompt_tokens

@@ -8,13 +8,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LANGUAGES", "Declining"]
+__all__ = ["LANGUAGES", "Declining", "Phrases"]
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """A pattern that is compiled when it is first searched for: that takes milliseconds, and few runs need all."""
+
+    source: str
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """The first of them in a text."""
+        return _compiled(self.source).search(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +38,21 @@ class Declining:
         hedges: Found in the first sentence: an apology at its start, or what the writer is.
     """
 
-    declines: re.Pattern[str]
-    hedges: re.Pattern[str]
+    declines: Phrases
+    hedges: Phrases
 
 
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(patterns)})\b")
+@cache
+def _compiled(source: str) -> re.Pattern[str]:
+    return re.compile(source)
 
 
-def _hedges(starts: str, anywhere: str) -> re.Pattern[str]:
-    return re.compile(rf"^\W{{0,10}}(?:{starts})\b|\b(?:{anywhere})\b")
+def _any_of(*patterns: str) -> Phrases:
+    return Phrases(rf"\b(?:{'|'.join(patterns)})\b")
+
+
+def _hedges(starts: str, anywhere: str) -> Phrases:
+    return Phrases(rf"^\W{{0,10}}(?:{starts})\b|\b(?:{anywhere})\b")
 
 
 _EN_HELP: Final = (

@@ -14,11 +14,11 @@ from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.structured.extract import find_json_objects
 from llmgate.score.structured.parse import output_json, parse_json, same_json
-from llmgate.score.structured.schema import JsonSchema
 from llmgate.suite.form.document import PlainLoader
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
+    from llmgate.score.structured.schema import JsonSchema
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["TYPES"]
@@ -97,6 +97,9 @@ def _schema(spec: AssertSpec, value: object) -> JsonSchema:
         value = _schema_from_text(spec, value)
     if not isinstance(value, Mapping):
         raise invalid_value(spec, f"a schema is a mapping, not {shown(value)}")
+    # It brings jsonschema: a tenth of a second, which `equals` and `is-json` without a schema need not pay.
+    from llmgate.score.structured.schema import JsonSchema  # noqa: PLC0415
+
     return JsonSchema.compile(value, name=spec.name, where=spec.where or None)
 
 
@@ -130,15 +133,14 @@ class _SchemaLoader(PlainLoader):
         return super().compose_node(parent, index)
 
 
-EQUALS: Final = CheckKind(
-    id="equals",
-    passes="the answer is the text; for data, the same JSON",
-    value="text, number, list or mapping",
-    example={"value": {"a": [1]}},
-    prepare=_equals,
-)
-
 TYPES: Final = (
+    CheckKind(
+        id="equals",
+        passes="the answer is the text; for data, the same JSON",
+        value="text, number, list or mapping",
+        example={"value": {"a": [1]}},
+        prepare=_equals,
+    ),
     CheckKind(
         id="is-json",
         passes="the answer is JSON",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import LlmgateError, UsageError, did_you_mean
 from llmgate.gate.decide_records import decide_records
+from llmgate.record.run.content_digest import content_digest
 from llmgate.record.run.loading import load_record
 from llmgate.report.case_rows import CaseRow, Listing
 from llmgate.report.limits import ReportLimits
@@ -58,12 +59,14 @@ class ShownCases:
     Attributes:
         heading: What they are and how many there are, "" for the one that was asked for.
         note: What the reader has to know besides.
+        content: The digest of what the whole run found, "" for one that is not finished.
     """
 
     heading: str
     rows: tuple[CaseRow, ...]
     total: int
     note: str = ""
+    content: str = ""
 
 
 def show_cases(run: Path, baseline: Path | None, question: CasesQuestion) -> ShownCases:
@@ -79,8 +82,14 @@ def show_cases(run: Path, baseline: Path | None, question: CasesQuestion) -> Sho
         RecordError: If a record cannot be read.
         NotComparableError: If the two may not be compared.
     """
-    candidate = load_record(run, unfinished=True)
+    candidate = load_record(run, unfinished=True, shard=True)
     champion, note = champion_of(run, baseline)
+    shown = looked_up(candidate, champion, question, run, note)
+    return replace(shown, content=content_digest(candidate) if candidate.seal else "")
+
+
+def looked_up(candidate: Record, champion: Record | None, question: CasesQuestion, run: Path, note: str) -> ShownCases:
+    """The cases that a question is about; raises as `show_cases`."""
     if question.case is not None:
         book = CaseBook.open(candidate, champion, None, WHOLE)
         name = find_case(question.case, book.cards.plan, run)

@@ -10,28 +10,26 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
 from llmgate.gate.decision.statement import decision_to_json, statement
-from llmgate.gate.serving.arm_figures import read_arms
-from llmgate.gate.serving.arms_told import told_arms
-from llmgate.gate.serving.summary import summarise
-from llmgate.generate.sources.place import Folder, HubModel, ObjectFolder, read_place
-from llmgate.promote.target import GateRun, NewVersion
 from llmgate.record.disk import read_regular, write_atomic
-from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.view import build_view
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.github import DECISION_NAME, RESULT_NAMES
+from llmgate.session.decide.opened import OpenedRecords
 from llmgate.session.progress import LineProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmgate.gate.decision.types import Decision
+    from llmgate.gate.serving.summary import ServingSummary
     from llmgate.generate.sources.place import Place
+    from llmgate.promote.target import NewVersion
     from llmgate.record.manifest import ModelIdentity
     from llmgate.record.schema import Record
+    from llmgate.record.serving.trace import ServingTrace
     from llmgate.report.rows import ReportView
     from llmgate.session.decide.records import Baseline
     from llmgate.session.settings.typed import Settings
@@ -76,26 +74,54 @@ def view_of(candidate: Record, champion: Record | None, decision: Decision) -> R
         candidate,
         champion,
         decision,
-        serving=tuple(summarise(trace) for trace in candidate.serving),
-        champion_serving=tuple(summarise(trace) for trace in champion.serving) if champion else (),
+        serving=summaries(candidate.serving),
+        champion_serving=summaries(champion.serving) if champion else (),
     )
 
 
-def write_report(out: Path, decision: Decision, baseline: Baseline | None) -> Path:
+def summaries(serving: Sequence[ServingTrace]) -> tuple[ServingSummary, ...]:
+    """What measurements of serving come to."""
+    if not serving:
+        return ()
+    # What reads timings: only who measured serving pays for it, here and below.
+    from llmgate.gate.serving.summary import summarise  # noqa: PLC0415
+
+    return tuple(summarise(trace) for trace in serving)
+
+
+def told(record: Record) -> list[dict[str, object]]:
+    """Measurements on two arms as a statement tells them."""
+    if not record.arms:
+        return []
+    from llmgate.gate.serving.arms_told import told_arms  # noqa: PLC0415 - see `summaries`
+
+    return told_arms(record.arms, record.manifest.policy)
+
+
+def write_report(
+    out: Path, decision: Decision, baseline: Baseline | None, records: OpenedRecords | None = None
+) -> Path:
     """Write report.html, summary.md, decision.json and verdict.json beside the record.
+
+    Args:
+        out: Folder of the record.
+        decision: What was decided on it.
+        baseline: The champion's record.
+        records: What the decision read of them.
 
     Returns:
         The HTML report.
     """
-    candidate = load_record(out)
-    champion = load_record(Path(baseline.folder)) if baseline else None
+    records = records or OpenedRecords()
+    candidate = records.of(out)
+    champion = records.of(baseline.folder) if baseline else None
     view = view_of(candidate, champion, decision)
     write_atomic(out / "decision.json", decision_to_json(decision).encode())
     verdict = statement(
         decision,
         candidate=candidate.manifest,
         issued_at=timestamp(),
-        arms=told_arms(candidate.arms, candidate.manifest.policy),
+        arms=told(candidate),
     )
     write_atomic(out / "verdict.json", json.dumps(verdict, indent=2, sort_keys=True, allow_nan=False).encode())
     write_atomic(out / "summary.md", render_markdown(view).encode())
@@ -103,25 +129,40 @@ def write_report(out: Path, decision: Decision, baseline: Baseline | None) -> Pa
     return out / "report.html"
 
 
-def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: Settings) -> Published:
+def publish(
+    out: Path,
+    decision: Decision,
+    baseline: Baseline | None,
+    settings: Settings,
+    records: OpenedRecords | None = None,
+) -> Published:
     """Write the report, log to MLflow if asked to, and sign the verdict for the version that was judged.
 
     Signing comes last: whatever is in the record, on the run and on the version by then is what was signed for.
+
+    Args:
+        out: Folder of the record.
+        decision: What was decided on it.
+        baseline: The champion's record.
+        settings: The options.
+        records: What the decision read of them.
 
     Raises:
         RecordError: If a file cannot be written.
         CannotRunError: If MLflow cannot be reached or refuses, or the verdict cannot be signed or posted.
     """
-    report = write_report(out, decision, baseline)
+    records = records or OpenedRecords()
+    report = write_report(out, decision, baseline, records)
     if not settings.mlflow_uri:
         return note_published(Published(report=report))
-    # The registry client is an extra: only who names a server pays for it.
+    # The registry client is an extra: only who names a server pays for it, and for what is told to it.
     from llmgate.promote.registries import open_registry  # noqa: PLC0415
+    from llmgate.promote.target import GateRun  # noqa: PLC0415
     from llmgate.session.decide.attestation import post_verdict, signing_of, why_not_signed  # noqa: PLC0415
 
     signing = signing_of(settings)
     registry = open_registry(settings.mlflow_uri, experiment=settings.mlflow_experiment, create=True)
-    record = load_record(out)
+    record = records.of(out)
     new = new_version(settings, record.manifest.model) if settings.mlflow_model else None
     logged = registry.log(
         GateRun(
@@ -200,6 +241,10 @@ def new_version(settings: Settings, model: ModelIdentity) -> NewVersion:
     Raises:
         CannotRunError: If a model that was fetched cannot be had once more.
     """
+    # As in `publish`.
+    from llmgate.generate.sources.place import ObjectFolder, read_place  # noqa: PLC0415
+    from llmgate.promote.target import NewVersion  # noqa: PLC0415
+
     name = settings.mlflow_model or ""
     if not settings.model:
         return NewVersion(name=name, source=model.source, upload=False)
@@ -215,6 +260,8 @@ def new_version(settings: Settings, model: ModelIdentity) -> NewVersion:
 
 def _folder_of(settings: Settings, place: Place, model: ModelIdentity) -> Path:
     """The folder that was judged; a branch may have moved since then."""
+    from llmgate.generate.sources.place import Folder, HubModel  # noqa: PLC0415 - as in `publish`
+
     if isinstance(place, Folder) and not model.revision:
         return Path(place.path).expanduser().resolve()
     # A model that is registered out of the hub's cache, or out of a run: few are.
@@ -234,11 +281,13 @@ def serving_figures(record: Record) -> Mapping[str, float]:
     """
     figures = {
         f"{summary.name}/{name}": value
-        for summary in (summarise(trace) for trace in record.serving)
+        for summary in summaries(record.serving)
         if not summary.invalid
         for name, value in summary.metrics.items()
     }
     for arms in record.arms:
+        from llmgate.gate.serving.arm_figures import read_arms  # noqa: PLC0415 - see `summaries`
+
         runs = [candidate for candidate, _ in read_arms(arms).pairs]
         valid = [run.summary.metrics for run in runs if run is not None and not run.doubt]
         if valid and len(valid) == len(runs):

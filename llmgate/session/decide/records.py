@@ -17,6 +17,7 @@ from llmgate.record.label_file import read_labels
 from llmgate.record.policy import OnInconclusive
 from llmgate.record.run.loading import load_record
 from llmgate.session.clock import today
+from llmgate.session.decide.opened import OpenedRecords
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,14 +121,19 @@ def noted_baseline(out: Path) -> Baseline | None:
         ) from error
 
 
-def decide_run(out: Path, baseline: Baseline | None, settings: Settings) -> Decision:
+def decide_run(
+    out: Path, baseline: Baseline | None, settings: Settings, records: OpenedRecords | None = None
+) -> Decision:
     """Decide on a sealed run as its options ask for.
 
     Raises:
         RecordError, NotComparableError, UndefinedError: See `decide_records`.
     """
     decision = decide_folders(
-        out, Path(baseline.folder) if baseline else None, allow_inconclusive=settings.allow_inconclusive
+        out,
+        Path(baseline.folder) if baseline else None,
+        allow_inconclusive=settings.allow_inconclusive,
+        records=records,
     )
     return recorded(decision) if settings.as_baseline else decision
 
@@ -141,6 +147,7 @@ def decide_folders(
     noise: Path | None = None,
     labels: Sequence[Path] = (),
     admissions: Sequence[Path] = (),
+    records: OpenedRecords | None = None,
 ) -> Decision:
     """Take the decision from what is on disk.
 
@@ -152,6 +159,7 @@ def decide_folders(
         noise: Folder of a second run of the champion, see `decide_records`.
         labels: Files of `llmgate labels sample`, filled in.
         admissions: Records of judges that were admitted after the run, beside those that the run named.
+        records: What was read of them already, and is to be kept for the report.
 
     Raises:
         UsageError: If there is a second run of a champion, but no champion.
@@ -159,7 +167,8 @@ def decide_folders(
         NotComparableError: If the two records may not be compared.
         PolicyError: If the policy file is wrong.
     """
-    record = with_admissions(load_record(candidate), admissions)
+    records = records or OpenedRecords()
+    record = with_admissions(records.of(candidate), admissions)
     chosen = chosen_policy(record.manifest, policy)
     if allow_inconclusive:
         chosen = replace(chosen, inconclusive=OnInconclusive.ALLOW)
@@ -168,7 +177,7 @@ def decide_folders(
             "a second run of the champion was given, but no champion", where=str(noise), fix="Name the champion's run"
         )
     sheets = [read_labels(path) for path in labels]
-    other = load_record(champion) if champion else None
+    other = records.of(champion) if champion else None
     again = load_record(noise) if noise else None
     return decide_records(record, other, chosen, today=today(), labels=sheets, noise=again)
 

@@ -54,13 +54,41 @@ COMPARISON: Final = (
 )
 ASKING: Final = (
     Option(name="repeat", kind="int", metavar="K", help="Generations per case, overriding the suites."),
-    Option(name="concurrency", kind="int", default=32, metavar="N", help="Requests in flight at once."),
+    Option(
+        name="concurrency",
+        kind="amount",
+        default=32,
+        metavar="N|auto",
+        help="Requests in flight at once, at all replicas together; auto, or auto:MOST, lets the number follow what the"
+        " server bears.",
+    ),
+    Option(
+        name="judge-concurrency",
+        kind="int",
+        default=0,
+        metavar="N",
+        help="Requests in flight at once at each endpoint of judges; 0 for as many as --concurrency, 32 if it adapts.",
+    ),
+    Option(
+        name="replicas",
+        metavar="URL ...",
+        default="",
+        help="Further endpoints that serve the very model that --endpoint serves: requests go to the least busy healthy"
+        " one.",
+    ),
     Option(
         name="timeout",
         kind="float",
         default=600.0,
         metavar="S",
         help="Seconds that one answer may take, or one call of a check of your own.",
+    ),
+    Option(
+        name="deadline",
+        kind="float",
+        default=0.0,
+        metavar="S",
+        help="Seconds from an answer's turn to its end, all attempts and waits together; 0 for no end.",
     ),
     Option(
         name="retries",
@@ -82,6 +110,28 @@ ASKING: Final = (
         default=0,
         metavar="N",
         help="Tokens per minute, prompts and answers, that it is asked for at most; 0 for any number.",
+    ),
+    Option(
+        name="shard",
+        metavar="I/N",
+        # In a file, it would turn every gate of the repository into a part that decides nothing.
+        by_hand=True,
+        help="Ask one of N parts of the cases, e.g. 2/8. Decides nothing and ends with 3: `llmgate merge` all parts.",
+    ),
+    Option(
+        name="on",
+        metavar="ray|ray://HOST:PORT",
+        # In a file, whoever changes the repository could have prompts and the key sent to a cluster of theirs.
+        by_hand=True,
+        help="Ask from the nodes of a Ray cluster: the one that this machine is part of, or one that is named.",
+    ),
+    Option(
+        name="cache",
+        metavar="DIR",
+        # In a file, CI would be answered out of it, too.
+        by_hand=True,
+        help="Keep answers here, and take those that the same server gave to the same request. For work on suites: no"
+        " verdict that rests on one is PASS.",
     ),
     Option(name="no-bench", kind="flag", default=False, help="Skip the serving measurements that suites ask for."),
 )

@@ -77,8 +77,8 @@ async def judge_anchor(anchor: Anchor, models: Models, plan: Plan) -> AnchorResu
 
 
 def anchors_wait(run: RunDir) -> bool:
-    """Whether a run named anchors that were not judged again yet."""
-    return bool(run.manifest.anchors) and run.anchors() is None
+    """Whether a run named anchors, is to judge them again, and did not yet."""
+    return bool(run.manifest.anchors) and run.tries_judges and run.anchors() is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

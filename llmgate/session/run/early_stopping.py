@@ -150,7 +150,7 @@ class SuiteMonitor:
 
     async def _look(self) -> str:
         seen = {
-            key: result for key, result in self._run.results.items() if self._block.get(key, 1 << 30) <= self._current
+            key: result for key, result in self._run.scored.items() if self._block.get(key, 1 << 30) <= self._current
         }
         return await asyncio.to_thread(self._enough, self._plan, self._current + 1, seen)
 
@@ -204,7 +204,7 @@ def make_monitor(
         part = Record(manifest=run.manifest, cases=run.cases, results=results)
         return reason_to_stop(part, champion, looks, look=look)
 
-    return InterimMonitor(run, possible, enough, ahead=settings.concurrency, progress=progress)
+    return InterimMonitor(run, possible, enough, ahead=settings.fixed_concurrency, progress=progress)
 
 
 def _impossible(settings: Settings, plan: Plan, run: RunDir, looks: LookPlan, champion: Record | None) -> str:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.record.schema import CaseResult, Generation
+from llmgate.record.schema import Generation
 from llmgate.record.vectors import pack_vector
 from llmgate.score.assertion.models import Models, embed_texts
-from llmgate.session.run.measure import context_of, embedder, gather_all
+from llmgate.session.heartbeat import gather_bounded
+from llmgate.session.run.measure import by_name, context_of, embedder
 from llmgate.session.run.models import embed_place, judge_sampling, open_client
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmgate.record.run.rundir import RunDir
+    from llmgate.record.schema import CaseKey
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings.typed import Settings
+    from llmgate.suite.cases import Case
 
 __all__ = ["embed_answers"]
 
@@ -45,27 +49,40 @@ async def embed_answers(settings: Settings, plan: Plan, run: RunDir, *, progress
     async with AsyncExitStack() as stack:
         embed = embedder(await open_client(embed_place(settings, identity), settings, stack))
         models = Models(judges={}, embed=embed, sampling=judge_sampling(plan))
-        await gather_all(_embed(run, todo[at : at + BATCH], models) for at in range(0, len(todo), BATCH))
+        cases = by_name(plan)
+        batches = [todo[at : at + BATCH] for at in range(0, len(todo), BATCH)]
+        await gather_bounded(partial(_embed, run, cases, models), batches)
 
 
-def unembedded(plan: Plan, run: RunDir) -> list[tuple[CaseResult, str]]:
-    """The answers that should have an embedding and have none, with what is embedded of them."""
-    cases = {(case.planned.suite, case.planned.case): case for case in plan.cases}
+def unembedded(plan: Plan, run: RunDir) -> list[CaseKey]:
+    """The answers that should have an embedding and have none."""
+    embedded = plan.embedded
     return [
-        (result, context_of(cases[key.suite, key.case], result.answer).text.strip() or EMPTY)
-        for key, result in run.results.items()
-        if key.suite in plan.embedded
+        key
+        for key, result in run.scored.items()
+        if key.suite in embedded
         and isinstance(result.answer, Generation)
         and result.traits is not None
         and result.traits.vector is None
     ]
 
 
-async def _embed(run: RunDir, batch: Sequence[tuple[CaseResult, str]], models: Models) -> None:
+async def _embed(
+    run: RunDir, cases: Mapping[str, Mapping[str, Case]], models: Models, batch: Sequence[CaseKey]
+) -> None:
+    answered = [
+        (result, answer)
+        for result in (run.results[key] for key in batch)
+        if isinstance(answer := result.answer, Generation)
+    ]
+    texts = [
+        context_of(cases[result.key.suite][result.key.case], answer).text.strip() or EMPTY
+        for result, answer in answered
+    ]
     try:
-        vectors = [pack_vector(vector) for vector in await embed_texts(models, [text for _, text in batch])]
+        vectors = [pack_vector(vector) for vector in await embed_texts(models, texts)]
     except (JudgeError, ValueError):
         return
-    for (result, _), vector in zip(batch, vectors, strict=True):
+    for (result, _), vector in zip(answered, vectors, strict=True):
         if result.traits is not None:
             run.append(replace(result, traits=replace(result.traits, vector=vector)))

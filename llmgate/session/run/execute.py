@@ -6,38 +6,32 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llmgate.bench.watch.watches import watches_for
-from llmgate.bench.workload.build import check_workload
 from llmgate.errors import RecordError, ServerError, UsageError
-from llmgate.generate.traffic import Traffic
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.record.run.watch import LOCK_NAME, REASON_NAME
 from llmgate.report.visible import one_line
-from llmgate.report.words import plural
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.records import BASELINE_NAME
-from llmgate.session.heartbeat import run_async
-from llmgate.session.progress import rate_limit_lines
+from llmgate.session.heartbeat import gather_all, run_async
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
+from llmgate.session.run.asking import open_model, with_replicas
 from llmgate.session.run.early_stopping import make_monitor
 from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor, short_keys
 from llmgate.session.run.manifest import make_manifest
-from llmgate.session.run.measure import asker, check_stopped, gather_all, generate_answers, judge_answers
+from llmgate.session.run.measure import asker, check_stopped, generate_answers, judge_answers
 from llmgate.session.run.models import JudgeTraffic, identify_models, models_beside, open_client, open_models
 from llmgate.session.run.plan import Plan
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
-from llmgate.session.run.serving_arms import plan_run_arms
 from llmgate.session.run.sources import localised, refuse_moved
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run.tested import Inbox, take_results
 from llmgate.session.run_folder import new_run_id
-from llmgate.session.serving.single import load_words, measure_once, refuse_limits
 from llmgate.session.settings.typed import Settings
 
 if TYPE_CHECKING:
@@ -49,6 +43,8 @@ if TYPE_CHECKING:
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.early_stopping import InterimMonitor
+    from llmgate.session.run.serving_arms import RunArms
+    from llmgate.session.run.spread import Spread
     from llmgate.session.target import Target
 
 __all__ = [
@@ -138,27 +134,37 @@ def asking(
         settings = localised(settings, progress)
         registered = look_up(settings)
         closing.callback(clean_logs, out, redact)
-        reach = opened() if opened else open_target(settings, log_path=out / "server.log", progress=progress)
+        spread = None
+        if settings.on:
+            # Only who names a cluster loads what asks from it.
+            from llmgate.session.run.spread import open_spread  # noqa: PLC0415
+
+            spread = closing.enter_context(open_spread(settings, progress))
+        opening = open_target if spread is None else spread.open_target
+        reach = opened() if opened else opening(settings, log_path=out / "server.log", progress=progress)
         with reach as reached:
-            target = replace(reached, model=registered.bind(settings, reached.model))
+            target = with_replicas(settings, reached, progress)
+            target = replace(target, model=registered.bind(settings, target.model))
             planned = plan()
-            for spec in filter(None, (each.suite.serving for each in planned.suites)):
-                check_workload(spec)
-                if not settings.no_bench:
-                    refuse_limits(settings)
+            if spread is not None:
+                spread.refuse(planned)
+            check_serving(settings, planned)
             for line in preflight(planned, target, out, strict=settings.strict_power):
                 progress.stage(line)
             run = open_run(settings, planned, target, out)
             closing.callback(run.close)
-            arms = plan_run_arms(settings, planned, run, target, progress=progress)
+            arms = arms_of(settings, planned, run, target, progress=progress)
             looks = make_monitor(settings, planned, run, out, progress=progress)
             if inbox is not None:
                 inbox.open(target)
-            run_async(ask(settings, planned, run, target, monitor=looks, progress=progress, inbox=inbox), progress)
-            if not settings.no_bench:
-                run_async(bench_suites(planned, run, target, others=arms.suites, progress=progress), progress)
-            arms.beside(run, progress=progress)
-        arms.afterwards(settings, target, run, progress=progress)
+            asked = ask(settings, planned, run, target, monitor=looks, progress=progress, inbox=inbox, spread=spread)
+            run_async(asked, progress)
+            if arms is not None:
+                if not settings.no_bench:
+                    run_async(bench_suites(planned, run, target, others=arms.suites, progress=progress), progress)
+                arms.beside(run, progress=progress)
+        if arms is not None:
+            arms.afterwards(settings, target, run, progress=progress)
         yield AskedRun(settings=settings, plan=planned, run=run)
 
 
@@ -271,15 +277,17 @@ async def ask(
     monitor: InterimMonitor | None,
     progress: Progress,
     inbox: Inbox | None = None,
+    spread: Spread | None = None,
 ) -> None:
     """All questions, and what judges say of the answers who can be asked while the model under test is up."""
     async with AsyncExitStack() as stack:
-        traffic = Traffic(settings.limit, told=rate_limit_lines(progress))
-        client = await open_client(target.endpoint, settings, stack, death=target.death, traffic=traffic)
+        opening = open_model if spread is None else spread.open_model
+        asked = await opening(settings, target, run, stack, progress=progress)
+        client = asked.chat
         models = await models_beside(settings, plan, run.manifest, client, stack, progress=progress)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         limit = f", {settings.limit}" if settings.limit else ""
-        progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight{limit}")
+        progress.stage(f"asking {name}: {len(run.missing())} answers, {asked.in_flight}{limit}")
         answers = [generate_answers(run, plan, client, models=models, progress=progress, monitor=monitor)]
         if inbox is not None:
             answers.append(take_results(run, plan, inbox, progress=progress))
@@ -291,17 +299,16 @@ async def ask(
                 where=str(run.path),
                 fix=f"What was answered is kept: mend the cause, then add --resume --out {run.path}",
             )
-        if traffic.refusals:
-            again = "" if settings.limit else "; --rpm N and --tpm N stay below it"
-            waits = f"{plural(traffic.refusals, 'request')} met the rate limit, {traffic.waited_s:.0f} s were waited"
-            progress.stage(f"{waits}{again}")
+        for line in asked.told():
+            progress.stage(line)
         if models:
             await judge_all(settings, plan, run, models, progress=progress)
 
 
 def waits_for_judge(run: RunDir) -> bool:
     """Whether answers are still to be judged by a judge that runs after the model under test."""
-    return any(not run.results[key].judged for key in run.missing() if key in run.results)
+    scored = run.scored
+    return any(not scored[key].judged for key in run.missing() if key in scored)
 
 
 async def judge_afterwards(asked: AskedRun, target: Target, *, progress: Progress) -> None:
@@ -317,9 +324,42 @@ async def judge_afterwards(asked: AskedRun, target: Target, *, progress: Progres
 async def judge_all(settings: Settings, plan: Plan, run: RunDir, models: Models, *, progress: Progress) -> None:
     """All that judges are asked: about answers, canaries and anchors."""
     await judge_answers(run, plan, models, progress=progress)
-    await try_judges(run, plan, models, progress=progress)
-    await judge_anchors(run, settings, plan, models, progress=progress)
+    if run.tries_judges:
+        await try_judges(run, plan, models, progress=progress)
+        await judge_anchors(run, settings, plan, models, progress=progress)
     check_stopped(models, run)
+
+
+def check_serving(settings: Settings, plan: Plan) -> None:
+    """Refuse measurements of serving that cannot be made as they are asked for.
+
+    Raises:
+        LlmgateError: If there is one.
+    """
+    specs = [each.suite.serving for each in plan.suites if each.suite.serving is not None]
+    if not specs:
+        return
+    # With it comes the load generator: only suites that measure serving pay for it, here and below.
+    from llmgate.bench.workload.build import check_workload  # noqa: PLC0415
+    from llmgate.session.serving.single import refuse_limits  # noqa: PLC0415
+
+    for spec in specs:
+        check_workload(spec)
+        if not settings.no_bench:
+            refuse_limits(settings)
+
+
+def arms_of(settings: Settings, plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> RunArms | None:
+    """The comparisons of serving, None where no suite measures it.
+
+    Raises:
+        LlmgateError: As `plan_run_arms`.
+    """
+    if all(each.suite.serving is None for each in plan.suites):
+        return None
+    from llmgate.session.run.serving_arms import plan_run_arms  # noqa: PLC0415 - see `check_serving`
+
+    return plan_run_arms(settings, plan, run, target, progress=progress)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, others: frozenset[str], progress: Progress) -> None:
@@ -332,6 +372,9 @@ async def bench_suites(plan: Plan, run: RunDir, target: Target, *, others: froze
         others: Suites that are measured in several runs instead.
         progress: Told about every measurement.
     """
+    from llmgate.bench.watch.watches import watches_for  # noqa: PLC0415 - see `check_serving`
+    from llmgate.session.serving.single import load_words, measure_once  # noqa: PLC0415
+
     done = {trace.name for trace in run.serving()} | others
     for planned in plan.suites:
         spec = planned.suite.serving

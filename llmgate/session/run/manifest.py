@@ -62,8 +62,11 @@ def make_manifest(
         hardware=hardware(),
         packages=dict(packages()),
         concurrency=settings.concurrency,
+        adaptive=settings.adaptive,
+        cache=settings.cache or "",
         looks=plan.looks,
-        labels=labels(),
+        labels=labels() | ({"asked_from": settings.on} if settings.on else {}),
+        shard=settings.shard,
     )
 
 

@@ -6,7 +6,6 @@ early, somebody else says when it is enough.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,31 +24,22 @@ from llmgate.score.execute import judge_case, score_case
 from llmgate.score.foreign_code import in_thread
 from llmgate.score.output_features import read_features
 from llmgate.score.usage import expects_finish_reason, misspelt
+from llmgate.session.heartbeat import gather_all, gather_bounded
 from llmgate.suite.form.asserts import read_assert
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from llmgate.record.answered_by import AnsweredBy
     from llmgate.record.run.rundir import RunDir
     from llmgate.score.vocabulary import Checks
     from llmgate.session.progress import Progress
-    from llmgate.session.run.early_stopping import InterimMonitor
+    from llmgate.session.run.early_stopping import InterimMonitor, SuiteMonitor
     from llmgate.session.run.plan import Plan
     from llmgate.suite.asserts import Json
     from llmgate.suite.cases import Case
 
-__all__ = ["asker", "check_stopped", "context_of", "embedder", "gather_all", "generate_answers", "judge_answers"]
-
-
-async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
-    """Run all at once; the first error ends the others and is raised as it is, not in a group."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for task in tasks:
-                group.create_task(task)
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from errors
+__all__ = ["asker", "by_name", "check_stopped", "context_of", "embedder", "generate_answers", "judge_answers"]
 
 
 async def generate_answers(
@@ -83,7 +73,7 @@ async def generate_answers(
         await monitor.begin()
     if not todo:
         return
-    by_name = {(case.planned.suite, case.planned.case): case for case in plan.cases}
+    cases = by_name(plan)
     done = count(1)
     died: dict[CaseKey, str] = {}
 
@@ -92,11 +82,12 @@ async def generate_answers(
         if looks is not None and not await looks.turn(key):
             return
         keep = run.append if looks is None else looks.keep
-        case = by_name[key.suite, key.case]
+        case = cases[key.suite][key.case].at_hand()
         with kept_for(run):
             answer = await client.ask(
                 {**case.request(key.repeat), **extra_fields(case, plan.vocabulary)},
                 expected=partial(expects_finish_reason, case.asserts, case.variables),
+                which=str(key),
             )
         result = await check_answer(case, key, answer, plan.vocabulary)
         keep(result)
@@ -110,7 +101,7 @@ async def generate_answers(
         if looks is not None:
             await looks.done(key)
 
-    await gather_all(ask(key) for key in todo)
+    await gather_all(gather_bounded(ask, keys, apart=looks is not None) for looks, keys in by_looks(todo, monitor))
     lost = [message for key, message in died.items() if key in run.results]
     if lost:
         raise ServerError(
@@ -126,9 +117,27 @@ async def generate_answers(
         )
 
 
+def by_looks(
+    todo: Sequence[CaseKey], monitor: InterimMonitor | None
+) -> Iterable[tuple[SuiteMonitor | None, Sequence[CaseKey]]]:
+    """What is to be asked, apart for every suite that may stop early: it may have to wait, and nobody else with it."""
+    looked: dict[SuiteMonitor | None, list[CaseKey]] = {}
+    for key in todo:
+        looked.setdefault(None if monitor is None else monitor.of(key), []).append(key)
+    return looked.items()
+
+
+def by_name(plan: Plan) -> dict[str, dict[str, Case]]:
+    """The cases of a plan by suite and id."""
+    found: dict[str, dict[str, Case]] = {}
+    for case in plan.cases:
+        found.setdefault(case.planned.suite, {})[case.planned.case] = case
+    return found
+
+
 def needs_answer(run: RunDir, key: CaseKey) -> bool:
     """Whether a case must be asked (again). An answer that only lacks its judge is kept."""
-    result = run.results.get(key)
+    result = run.scored.get(key)
     return result is None or not isinstance(result.answer, Generation)
 
 
@@ -171,7 +180,8 @@ def context_of(case: Case, answer: Generation, *, exchanges: Sequence[Exchange] 
         variables=case.variables,
         prompt=prompt,
         messages=case.planned.messages,
-        latency_ms=answer.latency_s * 1000,
+        # What a cache took is no time of the model's.
+        latency_ms=None if answer.answered_by and answer.answered_by.cached else answer.latency_s * 1000,
         cost=case.prices.of(answer.prompt_tokens, answer.completion_tokens) if case.prices else None,
         logprobs=None if answer.logprobs is None else [token.logprob for token in answer.logprobs],
         misspelt=misspelt(answer, stops=case.body.get("stop")),
@@ -208,19 +218,23 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
         RecordError: If the record could not be written.
     """
     vocabulary = plan.vocabulary
-    by_name = {(case.planned.suite, case.planned.case): case for case in plan.cases}
+    cases = by_name(plan)
+
+    def waits(case: Case, key: CaseKey) -> bool:
+        asked = asked_of(case, run.results[key], vocabulary) if case.code else case
+        return any(map(vocabulary.defers, asked.asserts))
+
     todo = [
-        result
+        key
         for key in run.missing()
-        if isinstance((result := run.results[key]).answer, Generation)
-        and any(map(vocabulary.defers, asked_of(by_name[key.suite, key.case], result, vocabulary).asserts))
+        if isinstance(run.scored[key].answer, Generation) and waits(cases[key.suite][key.case], key)
     ]
     if not todo:
         return
     done = count(1)
 
-    async def judge(result: CaseResult) -> None:
-        case = by_name[result.key.suite, result.key.case]
+    async def judge(key: CaseKey) -> None:
+        case, result = cases[key.suite][key.case].at_hand(), run.results[key]
         if isinstance(result.answer, Generation):
             fresh = await unjudged(case, result, vocabulary)
             judged = await with_judgements(asked_of(case, result, vocabulary), fresh, models, vocabulary)
@@ -228,7 +242,7 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
             run.append(judged)
         progress.count("judged", next(done), len(todo))
 
-    await gather_all(judge(result) for result in todo)
+    await gather_bounded(judge, todo)
 
 
 def asked_of(case: Case, result: CaseResult, vocabulary: Checks) -> Case:

@@ -10,6 +10,7 @@ from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.generate.endpoint import EndpointFacts, probe
+from llmgate.generate.pool.slots import Slots
 from llmgate.generate.traffic import Traffic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 from llmgate.record.weights import weights_digest
@@ -42,12 +43,16 @@ __all__ = [
     "check_models",
     "embed_place",
     "identify_models",
+    "make_client",
     "models_beside",
     "open_client",
     "open_models",
     "probe_embedding",
 ]
 
+LATENCY: Final = "latency"
+UNBOUND: Final = 1 << 16
+"""Requests in flight of a client whose caller bounds them: as many as there are ports."""
 JUDGE_RETRIES: Final = 2
 """Second questions after an unreadable reply."""
 
@@ -73,9 +78,10 @@ def check_models(settings: Settings, plan: Plan) -> None:
     """Refuse asserts that need a model that was not named, before a server is started for nothing.
 
     Raises:
-        UsageError: With what to name.
+        UsageError: With what to name, or what cannot be asked so.
         PolicyError: If a judged metric is to gate and its judge was not admitted.
     """
+    refuse_adaptive_latency(settings, plan)
     if plan.asks_default_judge and judge_place(settings) is None:
         raise UsageError(
             "an assert asks a judge, but no judge is named",
@@ -89,6 +95,32 @@ def check_models(settings: Settings, plan: Plan) -> None:
         needed = "an assert" if Need.EMBEDDINGS in plan.asserted else "`drift: {embeddings: watch}`"
         raise UsageError(f"{needed} needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
     check_admissions(settings, plan)
+
+
+def refuse_adaptive_latency(settings: Settings, plan: Plan) -> None:
+    """Refuse to let the number in flight adapt where asserts look at how long answers take, which depends on it.
+
+    Raises:
+        UsageError: With the suites.
+    """
+    if not settings.adaptive:
+        return
+    timed = [
+        planned.suite.name
+        for planned in plan.suites
+        if any(
+            member.type == LATENCY
+            for case in planned.cases
+            for spec in case.asserts
+            for member in (spec, *spec.asserts)
+        )
+    ]
+    if timed:
+        raise UsageError(
+            "an assert looks at the latency of answers, which depends on how many are in flight",
+            where=", ".join(timed),
+            fix="Give --concurrency a number, the same in each run",
+        )
 
 
 def identify_models(settings: Settings, plan: Plan) -> Identities:
@@ -206,7 +238,11 @@ async def models_beside(
             default = asker(client)
         else:
             endpoint = judge_endpoint(settings, place.url, manifest.judge.model)
-            default = asker(await open_client(endpoint, settings, stack, traffic=traffic.of(place.url)))
+            default = asker(
+                await open_client(
+                    endpoint, settings, stack, traffic=traffic.of(place.url), slots=traffic.slots(place.url)
+                )
+            )
     return await open_models(settings, plan, manifest, default, stack, traffic=traffic)
 
 
@@ -223,7 +259,9 @@ async def open_models(
     judges = {} if default is None else {"": default}
     for name, identity in manifest.judges.items():
         named = replace(named_judge(settings, name), model=identity.model)
-        judges[name] = asker(await open_client(named, settings, stack, traffic=traffic.of(named.url)))
+        judges[name] = asker(
+            await open_client(named, settings, stack, traffic=traffic.of(named.url), slots=traffic.slots(named.url))
+        )
     embed = None
     if manifest.embedding is not None:
         embed = embedder(await open_client(embed_place(settings, manifest.embedding), settings, stack))
@@ -231,7 +269,7 @@ async def open_models(
 
 
 class JudgeTraffic:
-    """When judges may be asked: one `Traffic` for each endpoint, however many of them answer there.
+    """When judges may be asked, and how many questions at once: the same for all who answer at one endpoint.
 
     Args:
         settings: Their limits.
@@ -241,6 +279,11 @@ class JudgeTraffic:
     def __init__(self, settings: Settings, progress: Progress | None) -> None:
         self._limit, self._progress = settings.judge_limit, progress
         self._of: dict[str, Traffic] = {}
+        self._in_flight, self._slots = settings.judge_in_flight, dict[str, Slots]()
+
+    def slots(self, url: str) -> Slots:
+        """The bound on questions in flight at an endpoint."""
+        return self._slots.setdefault(url, Slots(self._in_flight))
 
     def of(self, url: str) -> Traffic:
         """That of an endpoint."""
@@ -272,16 +315,53 @@ async def open_client(
     *,
     death: Callable[[], str | None] = alive,
     traffic: Traffic | None = None,
+    slots: Slots | None = None,
 ) -> Chat:
-    """A client of an endpoint, closed with the stack; `death` and `traffic` as for `ChatClient`."""
-    retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
-    known = replace(endpoint, names=(*endpoint.names, *settings.reply_names))
-    client = ChatClient(
-        known,
-        concurrency=settings.concurrency,
-        retry=retry,
+    """A client of a judge or an embedding model, closed with the stack.
+
+    Args:
+        endpoint: Where it answers.
+        settings: The options.
+        stack: Closes it.
+        death: As for `ChatClient`.
+        traffic: As for `ChatClient`.
+        slots: The bound on requests in flight, where others share it.
+    """
+    slots = slots or Slots(settings.judge_in_flight)
+    if not settings.deadline:
+        client = make_client(endpoint, settings, death=death, traffic=traffic, slots=slots)
+        return await stack.enter_async_context(client)
+    # Few runs have a deadline.
+    from llmgate.generate.replicas.replicas import Replicas  # noqa: PLC0415
+
+    # The deadline begins with the turn, so the client's own bound must not be what a request waits for.
+    bounded = Replicas(
+        [endpoint],
+        lambda one, elsewhere: make_client(one, settings, death=death, traffic=traffic, elsewhere=elsewhere),
+        slots,
+        attempts=settings.retries + 1,
+        deadline_s=settings.deadline,
+    )
+    return await stack.enter_async_context(bounded)
+
+
+def make_client(
+    endpoint: Endpoint,
+    settings: Settings,
+    *,
+    death: Callable[[], str | None] = alive,
+    traffic: Traffic | None = None,
+    slots: Slots | None = None,
+    elsewhere: Callable[[], bool] = lambda: False,
+) -> ChatClient:
+    """A client by the options; arguments as for `ChatClient`, without `slots` with no bound on requests in flight."""
+    return ChatClient(
+        replace(endpoint, names=(*endpoint.names, *settings.reply_names)),
+        concurrency=UNBOUND if slots is None else slots.limit,
+        retry=RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout),
         death=death,
         redact=redactor(settings),
         traffic=traffic,
+        slots=slots,
+        elsewhere=elsewhere,
     )
-    return await stack.enter_async_context(client)

@@ -9,6 +9,7 @@ from llmgate.errors import PolicyError, SuiteError, UsageError
 from llmgate.record.looks import LookPlan
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Binding, OnInconclusive, Policy
+from llmgate.report.words import plural
 from llmgate.score.assertion.definition import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.run.custom_checks import beside_suites
@@ -214,8 +215,12 @@ def make_plan(
     if settings.policy:
         policy = override_policy(policy, settings.policy)
     names = frozenset(seen) if gated is None else frozenset(gated)
+    if settings.shard is not None:
+        refuse_in_parts(suites, cases, settings)
+        names = frozenset(seen)
     _refuse_forgeable(suites, policy, names, vocabulary)
-    stopping = () if settings.no_stopping else suites
+    # No part sees enough to stop the others.
+    stopping = () if settings.no_stopping or settings.cache or settings.shard else suites
     return Plan(
         suites=tuple(suites),
         cases=cases,
@@ -224,6 +229,33 @@ def make_plan(
         vocabulary=vocabulary,
         looks=tuple(planned.looks for planned in stopping if planned.looks is not None and planned.suite.name in names),
     )
+
+
+def refuse_in_parts(suites: Sequence[PlannedSuite], cases: Sequence[Case], settings: Settings) -> None:
+    """Refuse a shard of suites that are not run whole, or that measure serving.
+
+    All shards must plan the same, so that whoever merges them can see that nothing is missing. And what a server takes
+    for an answer while other shards may ask it is no figure of anything.
+
+    Raises:
+        UsageError: With what to leave out.
+    """
+    for planned in suites:
+        name = planned.suite.name
+        selected = sum(case.planned.suite == name for case in cases)
+        if selected != len(planned.cases):
+            raise UsageError(
+                f"{selected} of the {plural(len(planned.cases), 'case')} of {name} were selected, and a shard is one of"
+                " whole suites",
+                where="--shard",
+                fix="Select whole suites in every shard",
+            )
+        if planned.suite.serving is not None and not settings.no_bench:
+            raise UsageError(
+                f"{name} measures serving, and a server that other shards ask has no figures of its own",
+                where="--shard",
+                fix="Add --no-bench to every shard, and measure serving in a run of its own",
+            )
 
 
 def _refuse_forgeable(

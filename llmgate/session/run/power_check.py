@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import CannotRunError
 from llmgate.gate.evidence.answered_by import asks_same
 from llmgate.gate.evidence.repeats import repeat_scores
-from llmgate.gate.power.noise import noise_of_repeats
-from llmgate.gate.power.plan import designs_of, plan_power
 from llmgate.record.run.loading import load_record
-from llmgate.report.terminal.power import preflight_line, shortfall
 from llmgate.session.decide.records import BASELINE_NAME, noted_baseline
 
 if TYPE_CHECKING:
@@ -49,7 +46,15 @@ def preflight(plan: Plan, target: Target, out: Path, *, strict: bool) -> Iterato
             "replies name another one; if it serves another one now, say so with --deployment"
         )
     # One that still waits for its judge tells nothing yet.
-    noise = noise_of_repeats(repeat_scores(champion, plan.policy)) if champion.seal is not None else ()
+    repeats = repeat_scores(champion, plan.policy) if champion.seal is not None else ()
+    if not repeats and not strict:
+        return
+    # What a gate can decide is worked out where something tells how much scores change: few champions are asked twice.
+    from llmgate.gate.power.noise import noise_of_repeats  # noqa: PLC0415
+    from llmgate.gate.power.plan import designs_of, plan_power  # noqa: PLC0415
+    from llmgate.report.terminal.power import preflight_line, shortfall  # noqa: PLC0415
+
+    noise = noise_of_repeats(repeats)
     designs = [
         design
         for design in designs_of((case.planned for case in plan.cases), plan.policy)

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmgate.errors import CannotRunError, UsageError
-from llmgate.promote import tags
-from llmgate.promote.registries import open_registry
-from llmgate.promote.target import Registry, VersionFacts, parse_version_uri
+from llmgate.promote.alias import CHAMPION
 from llmgate.record.policy import Binding
-from llmgate.session.decide.attestation import check_signing
-from llmgate.session.decide.promote import source_digest
-from llmgate.session.decide.publish import new_version
 
 if TYPE_CHECKING:
+    from llmgate.promote.target import Registry, VersionFacts  # noqa: TC004 - read by no pydantic; see `look_up`
     from llmgate.record.manifest import ModelIdentity
     from llmgate.session.settings.typed import Settings
 
 __all__ = ["Registered", "look_up"]
+
+MODEL_NAME: Final = re.compile(r"[^/@:]+")
 
 
 def fetched_version(settings: Settings) -> str | None:
     """The registered version whose files the model is, None if it was not named by one."""
     known = settings.fetched.get(settings.model or "")
     return known.registry_uri if known is not None else None
-
-
-def version_digest(version: VersionFacts) -> str | None:
-    """The digest of a version's weights, as far as it can be known without fetching them."""
-    return source_digest(version.source) or version.tags.get(tags.WEIGHTS_DIGEST)
-
-
-MODEL_NAME: Final = re.compile(r"[^/@:]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +44,13 @@ class Registered:
             UsageError: If its weights are others than the version's, or it cannot be registered.
         """
         if self.registry is not None:
+            from llmgate.session.decide.publish import new_version  # noqa: PLC0415 - see `look_up`
+
             self.registry.check(new_version(settings, model) if settings.mlflow_model else None)
         if model.registry_uri is None:
             return model
+        from llmgate.promote import tags  # noqa: PLC0415 - see `look_up`
+
         from_it = fetched_version(settings) == model.registry_uri
         known = self.version and (
             self.version.tags.get(tags.WEIGHTS_DIGEST) if from_it else version_digest(self.version)
@@ -76,6 +69,14 @@ class Registered:
         return replace(model, binding=Binding.WEIGHTS)
 
 
+def version_digest(version: VersionFacts) -> str | None:
+    """The digest of a registered version's weights, None if nothing tells it."""
+    from llmgate.promote import tags  # noqa: PLC0415 - see `look_up`
+    from llmgate.session.decide.promote import source_digest  # noqa: PLC0415
+
+    return source_digest(version.source) or version.tags.get(tags.WEIGHTS_DIGEST)
+
+
 def look_up(settings: Settings) -> Registered:
     """Refuse a registry, version or name that cannot be, before a server is started for nothing.
 
@@ -83,6 +84,15 @@ def look_up(settings: Settings) -> Registered:
         UsageError: If they contradict each other or cannot be.
         CannotRunError: If the registry cannot be reached, or there is no such version.
     """
+    named = (settings.registry_uri, settings.mlflow_model, settings.mlflow_uri)
+    signed = (settings.signing_key, settings.registry_id)
+    if all(given is None for given in (*named, *signed)) and settings.alias == CHAMPION:
+        return Registered()
+    # Registries and signatures: only who names one of them pays for what reads keys and asks servers.
+    from llmgate.promote.registries import open_registry  # noqa: PLC0415
+    from llmgate.promote.target import parse_version_uri  # noqa: PLC0415
+    from llmgate.session.decide.attestation import check_signing  # noqa: PLC0415
+
     if settings.registry_uri is not None:
         parse_version_uri(settings.registry_uri)
         if settings.mlflow_model is not None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import read_regular, write_atomic
+from llmgate.record.disk import JsonForm, read_regular, write_atomic
 from llmgate.record.schema import CaseResult, Failure, FailureKind, Generation, Outcome
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class TestedModel:
     names: tuple[str, ...] = ()
 
 
-MODEL: Final = TypeAdapter(TestedModel)
+MODEL: Final = JsonForm(TestedModel)
 
 
 class Inbox:
@@ -128,7 +128,7 @@ async def take_results(run: RunDir, plan: Plan, inbox: Inbox, *, progress: Progr
         RecordError: If a result is of no planned case, or could not be written.
     """
     heard = time.monotonic()
-    todo = {key for key in run.missing() if key.suite in plan.tested and not is_kept(run.results.get(key))}
+    todo = {key for key in run.missing() if key.suite in plan.tested and not is_kept(run.scored.get(key))}
     whole = len(todo)
     while todo:
         result = inbox.take()

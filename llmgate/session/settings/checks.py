@@ -27,7 +27,9 @@ LEAST: Final = (
     *((name, 1) for name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")),
     *((name, 1) for name in ("max_model_len", "speculative_tokens")),
     *((name, 0) for name in ("retries", "show_missed", "rpm", "tpm", "judge_rpm", "judge_tpm")),
+    ("judge_concurrency", 0),
 )
+RAY: Final = re.compile(r"ray://(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}", re.ASCII)
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -43,6 +45,7 @@ def check(settings: Settings) -> None:
     check_model("--judge-model", settings.judge_model)
     if settings.as_baseline and settings.baseline:
         raise UsageError("both --baseline and --as-baseline are given", fix="Give one of them")
+    check_parts(settings)
     check_endpoints(settings)
     check_flags(settings.server_args)
     if any(getattr(settings, option.field) is not None for option in ENGINE):
@@ -52,6 +55,8 @@ def check(settings: Settings) -> None:
         check_engine(settings)
     check_adapters(settings)
     check_serving(settings)
+    check_replicas(settings)
+    check_cache(settings)
     if settings.resume and not settings.out:
         raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
     for name, least in LEAST:
@@ -63,6 +68,8 @@ def check(settings: Settings) -> None:
 
 def check_times(settings: Settings) -> None:
     """Refuse times that are none."""
+    if not 0 <= settings.deadline < float("inf"):
+        raise UsageError(f"--deadline is {settings.deadline}", fix="Give seconds, or 0 for no end")
     for name in ("timeout", "startup_timeout"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
@@ -99,6 +106,57 @@ def check_adapters(settings: Settings) -> None:
             raise UsageError(
                 f"both --champion-adapter and --{option.replace('_', '-')} are given", fix="Give one of them"
             )
+
+
+def check_replicas(settings: Settings) -> None:
+    """Refuse replicas of nothing, the same one twice, and limits that cannot be divided among them.
+
+    Raises:
+        UsageError: With the option.
+        EndpointError: If one is no URL.
+    """
+    if not settings.replicas:
+        return
+    if not settings.endpoint:
+        raise UsageError(
+            "replicas stand beside an endpoint, and none is named",
+            where="--replicas",
+            fix="Name the first one with --endpoint; a server that llmgate starts has --data-parallel-size instead",
+        )
+    urls = [normalise_url(url) for url in (settings.endpoint, *settings.replicas)]
+    twice = next((url for place, url in enumerate(urls) if url in urls[:place]), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is named twice", where="--replicas", fix="Name each server once")
+    for url in urls[1:]:
+        settings.replica_key(url)
+    for name in ("rpm", "tpm"):
+        if 0 < getattr(settings, name) < len(urls):
+            raise UsageError(
+                f"--{name} is {getattr(settings, name)}, and is divided among {len(urls)} endpoints",
+                fix="Give at least one for each, or ask fewer endpoints",
+            )
+
+
+def check_cache(settings: Settings) -> None:
+    """Refuse a cache where what comes out of it would be taken for fresh, or where nothing tells models apart.
+
+    Raises:
+        UsageError: With what to leave out or to add.
+    """
+    if not settings.cache:
+        return
+    if settings.as_baseline:
+        raise UsageError(
+            "later runs would be compared with answers out of a cache",
+            where="--cache",
+            fix="Leave it out of the run that is recorded with --as-baseline",
+        )
+    if settings.endpoint and not settings.deployment:
+        raise UsageError(
+            "an address does not say which model answers there, so its answers cannot be kept apart",
+            where="--cache",
+            fix="Say what --endpoint serves now with --deployment LABEL, and change the label when it changes",
+        )
 
 
 def check_model(option: str, model: str | None) -> None:
@@ -154,6 +212,31 @@ def check_serving(settings: Settings) -> None:
             where="--serving-hosting",
             fix=did_you_mean(settings.serving_hosting, HOSTINGS),
         )
+
+
+def check_parts(settings: Settings) -> None:
+    """Refuse what only a whole run can be, and what a Ray cluster cannot be asked for."""
+    if settings.shard and settings.as_baseline:
+        raise UsageError(
+            "both --shard and --as-baseline are given, and a part of a run is compared with nothing",
+            fix="Give --as-baseline to `llmgate merge`",
+        )
+    on = settings.on
+    if on is None:
+        return
+    if on != "ray" and not RAY.fullmatch(on):
+        raise UsageError(
+            f"{on[:80]!r} is no place to ask from",
+            where="--on",
+            fix="Write ray for the cluster that this machine is part of, or ray://HOST:PORT",
+        )
+    for name in ("rpm", "tpm", "deadline", "adaptive", "cache"):
+        if getattr(settings, name):
+            shown = "concurrency auto" if name == "adaptive" else name
+            raise UsageError(
+                f"--{shown} holds for one client, and --on asks from several nodes at once",
+                fix=f"Leave --{shown} or --on out",
+            )
 
 
 def check_endpoints(settings: Settings) -> None:

@@ -11,9 +11,11 @@ from llmgate.session.options.table import OPTIONS, file_options
 from llmgate.session.settings.checks import check
 from llmgate.session.settings.readers import (
     read_adapters,
+    read_concurrency,
     read_finish_reasons,
     read_folders,
     read_judges,
+    read_shard,
     read_value,
 )
 from llmgate.session.settings.typed import Settings
@@ -48,6 +50,9 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
     values["judge_admission"] = tuple(shlex.split(values["judge_admission"] or ""))
     values["allow_outside"] = read_folders(values["allow_outside"])
     values["adapter"] = read_adapters(values["adapter"] or "")
+    values["shard"] = read_shard(values["shard"])
+    values["replicas"] = tuple(shlex.split(values["replicas"] or ""))
+    values["concurrency"], values["adaptive"] = read_concurrency(values["concurrency"])
     values["judges"] = read_judges(values["judges"] or "")
     for key in ("finish_reasons", "judge_finish_reasons"):
         values[key] = read_finish_reasons(key.replace("_", "-"), values[key] or "")

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UsageError
 from llmgate.generate.finish import NOT_COMPLETE
+from llmgate.record.manifest import Shard
 
 if TYPE_CHECKING:
     from llmgate.session.options.option import Option
 
-__all__ = ["read_adapters", "read_finish_reasons", "read_folders", "read_judges", "read_value"]
+__all__ = [
+    "read_adapters",
+    "read_concurrency",
+    "read_finish_reasons",
+    "read_folders",
+    "read_judges",
+    "read_shard",
+    "read_value",
+]
 
 ADAPTER_NAME: Final = re.compile(r"[A-Za-z0-9][\w.:-]{0,99}", re.ASCII)
 """It stands in requests, in a flag of vLLM's and in file names of others; `#` and `=` end it where it is written."""
@@ -43,6 +52,48 @@ def read_adapters(text: str) -> dict[str, str]:
             )
         adapters[name] = place
     return adapters
+
+
+AUTO: Final = "auto"
+MOST: Final = 256
+"""Requests in flight at most where the number adapts and nobody says: as many as vLLM takes into a batch."""
+
+
+def read_concurrency(text: str) -> tuple[int, bool]:
+    """Read `32`, `auto` or `auto:64`.
+
+    Returns:
+        The number, the most where it adapts; and whether it does.
+
+    Raises:
+        UsageError: If it is none of these.
+    """
+    word, colon, most = text.partition(":")
+    adapts = word == AUTO
+    number = (most if colon else str(MOST)) if adapts else text
+    try:
+        return int(number), adapts
+    except ValueError:
+        raise UsageError(f"--concurrency is {text!r}", fix="Give a number, auto, or auto:MOST as in auto:64") from None
+
+
+SHARD: Final = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
+
+
+def read_shard(text: str | None) -> Shard | None:
+    """Read `I/N`.
+
+    Raises:
+        UsageError: If there is no part I of N.
+    """
+    if text is None:
+        return None
+    match = SHARD.fullmatch(text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise UsageError(
+            f"{text[:40]!r} is no part of a run", where="--shard", fix="Write I/N with I from 1 to N, e.g. --shard 2/8"
+        )
+    return Shard(index=int(match[1]), of=int(match[2]))
 
 
 def read_folders(text: str | None) -> tuple[str, ...]:
@@ -94,6 +145,9 @@ def read_value(option: Option, value: object) -> object:
         return None
     if option.kind == "flag":
         good = isinstance(value, bool)
+    elif option.kind == "amount":
+        good = isinstance(value, int | str) and not isinstance(value, bool)
+        value = str(value)
     elif option.kind == "text":
         if isinstance(value, Sequence) and not isinstance(value, str):
             value = shlex.join(str(part) for part in value)

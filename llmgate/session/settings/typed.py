@@ -12,10 +12,13 @@ from llmgate.errors import UsageError
 from llmgate.generate.key_travel import KeyPlace, check_key, is_loopback, is_openai
 from llmgate.generate.rate_limit import RateLimit
 from llmgate.generate.sources.model import LocalModel
+from llmgate.record.manifest import Shard
 
 __all__ = ["OPENAI_KEY", "Settings", "own_key_name"]
 
 OPENAI_KEY: Final = "OPENAI_API_KEY"
+FIXED: Final = 32
+"""Requests in flight of what does not adapt, where the others do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,14 @@ class Settings:
     tool_call_parser: str | None
     reasoning_parser: str | None
     concurrency: int
+    adaptive: bool
+    judge_concurrency: int
+    replicas: tuple[str, ...]
+    deadline: float
+    cache: str | None
     repeat: int | None
+    shard: Shard | None
+    on: str | None
     timeout: float
     retries: int
     rpm: int
@@ -118,6 +128,26 @@ class Settings:
         """Where the endpoint's key comes from, or would."""
         openai = is_openai(self.endpoint or "") and not os.environ.get(self.api_key_env) and bool(key_in(OPENAI_KEY))
         return KeyPlace(variable=OPENAI_KEY if openai else self.api_key_env)
+
+    @property
+    def fixed_concurrency(self) -> int:
+        """Requests in flight at once where the number does not adapt."""
+        return min(self.concurrency, FIXED) if self.adaptive else self.concurrency
+
+    @property
+    def judge_in_flight(self) -> int:
+        """Requests in flight at once at each endpoint of judges."""
+        return self.judge_concurrency or self.fixed_concurrency
+
+    def replica_key(self, url: str) -> str | None:
+        """The key for a replica: that of the endpoint, where it may go there.
+
+        Raises:
+            UsageError: If it may not.
+        """
+        own = self.key_for(url, self.api_key_env)
+        # The key of OpenAI goes nowhere else.
+        return own or (self.api_key if is_openai(url) and is_openai(self.endpoint or "") else None)
 
     @property
     def limit(self) -> RateLimit:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from llmgate.errors import SuiteError
-from llmgate.suite.cases import Case, PlannedSuite, plan_suite
+from llmgate.record.disk import JsonForm
+from llmgate.suite.cases import Case, PlannedSuite, load_rows, plan_suite
 from llmgate.suite.form.document import Document
 from llmgate.suite.form.part import first_problem, worded
 from llmgate.suite.form.prompt import Entries  # noqa: TC001 - pydantic reads it
@@ -18,11 +19,12 @@ from llmgate.suite.form.suite_file import SuitePart
 from llmgate.suite.spec import CodeFacts, Suite, suite_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from llmgate.suite.asserts import Vocabulary
     from llmgate.suite.code.definition import CodeSuite
     from llmgate.suite.code.source import TestSource
+    from llmgate.suite.data.dataset import Dataset
 
 __all__ = ["CODE_PLAN", "DEFAULT_METRIC", "CodePlan", "CollectedCase", "code_plan", "fed_by", "plan_code", "read_code"]
 
@@ -84,7 +86,7 @@ class CodePlan:
         return f"gate::{self.document['suite']}::{metric}"
 
 
-CODE_PLAN: Final[TypeAdapter[CodePlan]] = TypeAdapter(CodePlan)
+CODE_PLAN: Final[JsonForm[CodePlan]] = JsonForm(CodePlan)
 
 
 def fed_by(source: TestSource) -> tuple[str, ...]:
@@ -136,7 +138,12 @@ def read_code(plan: CodePlan, vocabulary: Vocabulary, *, allowed: Sequence[str] 
 
 
 def plan_code(
-    plan: CodePlan, vocabulary: Vocabulary, *, repeat: int | None = None, allowed: Sequence[str] = ()
+    plan: CodePlan,
+    vocabulary: Vocabulary,
+    *,
+    repeat: int | None = None,
+    allowed: Sequence[str] = (),
+    load: Callable[[Suite], Dataset] = load_rows,
 ) -> PlannedSuite:
     """Plan the cases that were collected.
 
@@ -145,12 +152,13 @@ def plan_code(
         vocabulary: The assert types that exist.
         repeat: Overrides the suite's own number of repeats.
         allowed: Folders outside the project whose files it may name.
+        load: As for `plan_suite`.
 
     Raises:
         DatasetError: If the dataset differs from its lock or cannot be read.
         SuiteError: If the suite says what cannot be.
     """
-    planned = plan_suite(read_code(plan, vocabulary, allowed=allowed), vocabulary, repeat=repeat)
+    planned = plan_suite(read_code(plan, vocabulary, allowed=allowed), vocabulary, repeat=repeat, load=load)
     rows = {case.planned.case: case for case in planned.cases}
     collected = {each.case: each for each in plan.cases}
     return replace(planned, cases=tuple(_case(rows[each.row], each) for each in collected.values()))

@@ -8,15 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from llmgate.errors import DatasetError
-from llmgate.record.disk import write_atomic
+from llmgate.record.disk import JsonForm, write_atomic
 from llmgate.suite.data.formats import Format
 from llmgate.suite.data.source import DatasetSource, as_source, read_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from llmgate.suite.data.rows import Row
 
 __all__ = [
     "LOCK_MAJOR",
@@ -82,8 +85,15 @@ class Lock:
             raise ValueError(f"sha256 {self.sha256!r} is not 64 hexadecimal digits")
         if not all(ROW_LINE.fullmatch(line) for line in self.rows):
             raise ValueError("an entry of rows is not a digest, a space and an id")
-        if not len(self.rows) == len(self.digests) == self.row_count:
-            raise ValueError(f"row_count is {self.row_count}, but rows names {len(self.digests)} different ids")
+        ids = len({line[65:] for line in self.rows})
+        if not len(self.rows) == ids == self.row_count:
+            raise ValueError(f"row_count is {self.row_count}, but rows names {ids} different ids")
+
+    def holds(self, rows: Sequence[Row]) -> bool:
+        """Whether these are the locked rows, in order."""
+        return len(rows) == len(self.rows) and all(
+            known[:64] == row.digest and known[65:] == row.id for known, row in zip(self.rows, rows, strict=True)
+        )
 
     @property
     def digests(self) -> dict[str, str]:
@@ -96,7 +106,7 @@ class Lock:
         return {name: kinds for name, kinds in self.columns.items() if kinds != "string"}
 
 
-LOCK = TypeAdapter(Lock)
+LOCK = JsonForm(Lock)
 
 
 def lock_path(path: Path | DatasetSource) -> Path:
@@ -134,6 +144,7 @@ def parse_lock(data: bytes, source: DatasetSource) -> Lock:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"the lock is not JSON: {error}", where=where, fix=relock) from error
     major = head.get("major") if isinstance(head, dict) else None
+    del head  # of 200,000 rows, which are read again below
     if major != LOCK_MAJOR or isinstance(major, bool):
         raise DatasetError(
             f"the lock has format major {major!r}, but this llmgate reads {LOCK_MAJOR}",
@@ -157,7 +168,7 @@ def save_lock(path: Path | DatasetSource, lock: Lock) -> None:
     Raises:
         DatasetError: If it cannot be written.
     """
-    fields = {"major": lock.major, **LOCK.dump_python(lock, exclude_defaults=True)}
+    fields = {"major": lock.major, **json.loads(LOCK.dump_json(lock, exclude_defaults=True))}
     text = json.dumps(fields, sort_keys=True, ensure_ascii=False, indent=2)
     write_atomic(lock_path(path), f"{text}\n".encode(), error=DatasetError, private=False)
 

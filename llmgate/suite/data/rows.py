@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import overload
 
 from llmgate.errors import DatasetError
 from llmgate.suite.asserts import Json
 from llmgate.suite.data.formats import NO_TYPES, Format, read_records
+from llmgate.suite.data.spool import Spool, pack, unpack
 from llmgate.suite.data.strict_json import json_type
 
-__all__ = ["MAX_ID_LENGTH", "RESERVED", "Row", "column_types", "parse_rows"]
+__all__ = ["MAX_ID_LENGTH", "RESERVED", "Row", "Rows", "column_types", "parse_rows"]
 
 RESERVED = "__"
 """Columns whose names start so speak to llmgate (`__expected`, …); a row without one says nothing."""
@@ -45,6 +47,33 @@ class Row:
     digest: str
 
 
+class Rows(Sequence[Row]):
+    """Rows in order. Each is made anew when it is asked for: what they hold lies in a spool."""
+
+    def __init__(self) -> None:
+        self._spool = Spool()
+
+    def add(self, row: Row) -> None:
+        """Keep one more."""
+        self._spool.add(pack((row.id, row.line, bytes.fromhex(row.digest), dict(row.values))))
+
+    def __len__(self) -> int:
+        return len(self._spool)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Row, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | tuple[Row, ...]:
+        """A row, or some of them."""
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        row_id, line, digest, values = unpack(self._spool[index + len(self) if index < 0 else index])
+        return Row(id=row_id, line=line, values=MappingProxyType(values), digest=digest.hex())
+
+
 def parse_rows(
     data: bytes,
     *,
@@ -52,7 +81,7 @@ def parse_rows(
     id_column: str = "id",
     kind: Format = Format.JSONL,
     types: Mapping[str, str] = NO_TYPES,
-) -> tuple[Row, ...]:
+) -> Rows:
     """Read the bytes of a data file.
 
     Args:
@@ -66,7 +95,7 @@ def parse_rows(
         DatasetError: If it is malformed, has no rows, or a row has no usable and unique id or other columns than the
             rest.
     """
-    rows: list[Row] = []
+    rows = Rows()
     first_line: dict[str, int] = {}
     for number, values in read_records(data, kind, source=source, types=types):
         where = f"{source}:{number}"
@@ -78,14 +107,12 @@ def parse_rows(
                 fix="Ids must be unique, because results are paired by them",
             )
         first_line[row_id] = number
-        rows.append(
-            Row(id=row_id, line=number, values=MappingProxyType(values), digest=_row_digest(values, where=where))
-        )
+        rows.add(Row(id=row_id, line=number, values=MappingProxyType(values), digest=_row_digest(values, where=where)))
     if not rows:
         fix = "Write one JSON object per line" if kind is Format.JSONL else "Write at least one row"
         raise DatasetError("has no rows", where=source, fix=fix)
     _refuse_ragged_columns(rows, source)
-    return tuple(rows)
+    return rows
 
 
 def column_types(rows: Sequence[Row]) -> dict[str, str]:
@@ -125,7 +152,8 @@ def _id_problem(row_id: str) -> str | None:
         return "starts or ends with white space"
     if len(row_id) > MAX_ID_LENGTH:
         return f"has {len(row_id)} characters, more than {MAX_ID_LENGTH}"
-    if any(unicodedata.category(character) in UNPRINTABLE for character in row_id):
+    plain = row_id.isascii() and row_id.isprintable()
+    if not plain and any(unicodedata.category(character) in UNPRINTABLE for character in row_id):
         return "holds an invisible or control character"
     # Test names are suite::case, and the second repeat of a case is shown as case#1.
     if "::" in row_id or REPEAT_SUFFIX.search(row_id):

@@ -109,11 +109,11 @@ def texts_in(value: Json) -> Iterator[str]:
 
 
 def _without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    counts = Counter(key for key, _ in pairs)
-    for key, count in counts.items():
-        if count > 1:
-            raise _NotStrictJsonError(f"the key {key!r} stands {count} times in one object")
-    return dict(pairs)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key, count = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise _NotStrictJsonError(f"the key {key!r} stands {count} times in one object")
+    return found
 
 
 def _refuse_constant(name: str) -> Never:

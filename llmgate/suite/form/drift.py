@@ -73,8 +73,8 @@ class TraitPart(Part):
     """Why, where alpha is above 0.2 or the margin above 0.5; a margin of length needs none."""
 
 
-WATCHED: Final = TraitPart(role=TraitRole.WATCH)
-OFF: Final = TraitPart(role=TraitRole.OFF)
+WATCHED: Final = TraitPart.model_construct(role=TraitRole.WATCH)
+OFF: Final = TraitPart.model_construct(role=TraitRole.OFF)
 
 
 class DriftBlock(Part):
@@ -146,7 +146,7 @@ class DriftBlock(Part):
         )
 
 
-WATCH_ALL: Final = DriftBlock()
+WATCH_ALL: Final = DriftBlock.model_construct()
 """What holds where a suite has no `drift:`: all that costs nothing is watched."""
 
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.form.asserts import ASSERT_SET
+from llmgate.suite.form.field_docs import DocumentedSchema
 from llmgate.suite.form.policy import POLICY_MAJOR, PolicyPart
 from llmgate.suite.form.suite_file import SUITE_MAJOR, SuitePart
 
@@ -32,7 +33,7 @@ def suite_schema(types: Mapping[str, Mapping[str, str]], prefixes: Iterable[str]
     Returns:
         A JSON Schema, draft 2020-12.
     """
-    schema = SuitePart.model_json_schema(by_alias=True)
+    schema = SuitePart.model_json_schema(by_alias=True, schema_generator=DocumentedSchema)
     _fix_major(schema, "llmgate", SUITE_MAJOR)
     _allow_short_gate(schema)
     _allow_listed_slices(schema)
@@ -48,7 +49,7 @@ def policy_schema() -> dict[str, Any]:
     Returns:
         A JSON Schema, draft 2020-12.
     """
-    schema = PolicyPart.model_json_schema(by_alias=True)
+    schema = PolicyPart.model_json_schema(by_alias=True, schema_generator=DocumentedSchema)
     _fix_major(schema, "llmgate-policy", POLICY_MAJOR)
     _allow_listed_slices(schema)
     _allow_short_drift(schema)

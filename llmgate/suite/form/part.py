@@ -24,10 +24,13 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Part(BaseModel):
-    """Strict with people: unknown keys are errors."""
+    """Strict with people: unknown keys are errors.
 
-    # The docstrings of fields are what editors show beside a key.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    The docstrings of fields are what editors show beside a key; `field_docs` finds them.
+    """
+
+    # Prepared when a file is read: of the forms that are imported, a run uses few by themselves.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 def keys_of(form: type[BaseModel]) -> list[str]:

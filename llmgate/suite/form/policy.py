@@ -55,7 +55,7 @@ POLICY_MAJOR: Final = 1
 class MetricPart(BaseModel):
     """What a policy file may say about one metric; what it leaves out stays as the suite has it."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     role: Role | None = None
     """primary and guardrail gate; watch is only shown."""
@@ -82,7 +82,7 @@ class MetricPart(BaseModel):
 class FigureChange(BaseModel):
     """What a policy file may say about one serving figure; what it leaves out stays as the suite has it."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     role: Role | None = None
     """primary and guardrail gate; watch is only shown."""
@@ -102,7 +102,7 @@ class FigureChange(BaseModel):
 class PolicyPart(BaseModel):
     """The whole file."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     major: Annotated[int, Field(alias="llmgate-policy")]
     """Format of the file: 1."""

@@ -124,7 +124,7 @@ class ServingPart(Part):
     """What a request must meet to be counted by request_goodput."""
     pairs: Annotated[int, Field(ge=LEAST_PAIRS)] = DEFAULT_PAIRS
     """Pairs of runs, candidate and champion, where figures gate."""
-    workload: WorkloadPart = WorkloadPart()
+    workload: WorkloadPart = WorkloadPart.model_construct()
     """What is sent: the suite's own prompts, or one of the others."""
     arrivals: ArrivalsPart | None = None
     """When requests are due. Default: closed, so that one is sent when another has ended; of a trace its own times."""

@@ -92,29 +92,29 @@ class SuitePart(Part):
     """For readers."""
     dataset: str
     """Rows: a JSONL, CSV or Parquet file from the suite's folder, or hf://…, or mlflow://…"""
-    case: CasePart = CasePart()
+    case: CasePart = CasePart.model_construct()
     """Which columns identify, group and slice the cases."""
     prompt: Entries
     """What is asked: messages, a prompt file, or a column with conversations."""
     tools: str | list[Any] | None = None
     """Tools that requests offer, or the column that holds them."""
-    sampling: SamplingPart = SamplingPart()
+    sampling: SamplingPart = SamplingPart.model_construct()
     """Fields of the chat completion request."""
     repeat: Annotated[int, Field(ge=1, le=1000)] = 1
     """How often each case is asked."""
     asserts: Annotated[list[AssertPart], Field(alias="assert", default_factory=list)]
     """What is checked of each answer; an empty list lets cases go unchecked: asked, recorded and compared."""
-    defaults: Defaults = Defaults()
+    defaults: Defaults = Defaults.model_construct()
     """What asserts are given where they say nothing themselves."""
     threshold: Annotated[Finite, Field(gt=0)] | None = None
     """The least weighted mean of its asserts with which a case passes; without it all have to pass."""
-    gate: GateBlock = GateBlock()
+    gate: GateBlock = GateBlock.model_construct()
     """Which metrics gate, and how strictly."""
-    drift: DriftBlock = DriftBlock()
+    drift: DriftBlock = DriftBlock.model_construct()
     """Which traits of answers are compared with the champion's, and which of them gate; off for none."""
     serving: ServingPart | None = None
     """Measure throughput and latency too, and gate them."""
-    judge: JudgePart = JudgePart()
+    judge: JudgePart = JudgePart.model_construct()
     """Sampling of the judge."""
     prices: PricesPart | None = None
     """What a million tokens cost, so that `cost` can be asserted."""

@@ -24,7 +24,7 @@ from llmgate.suite.data.strict_json import texts_in
 from llmgate.suite.prompt.render import CompiledMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from llmgate.suite.asserts import Json
     from llmgate.suite.data.rows import Row
@@ -76,7 +76,7 @@ class _Example:
     where: str
 
 
-def find_leaks(prompt: CompiledPrompt, rows: Sequence[Row], asked: Sequence[Sequence[Wire]]) -> list[Leak]:
+def find_leaks(prompt: CompiledPrompt, rows: Sequence[Row], asked: Iterable[Sequence[Wire]]) -> list[Leak]:
     """Compare the examples of a prompt with the rows that it is filled with.
 
     Args:

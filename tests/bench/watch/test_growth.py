@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
-from llmgate.bench.watch.exposition import read_samples
 from llmgate.bench.watch.growth import Page, grown, page_of, ranges, ttft_of
+from llmgate.generate.exposition import read_samples
 from llmgate.record.serving.trace import GaugeRange, ServerHistogram, ServerMetrics
 
 TTFT = "vllm:time_to_first_token_seconds"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from llmgate.errors import DatasetError, LlmgateError, SuiteError
 from llmgate.record.reach import Reach
-from llmgate.record.run.files import CASE, cases_digest, encode_cases
+from llmgate.record.run.files import case_lines, cases_digest
+from llmgate.record.run.stored import CASE
 from llmgate.record.schema import Message
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
@@ -181,7 +182,7 @@ def test_pictures_are_sent_and_only_named_in_the_record(tmp_path: Path) -> None:
     assert parts[0][2]["image_url"]["url"].startswith("data:image/gif;base64,")
     assert parts[1][1]["image_url"]["url"] == "https://example.org/dog.jpg"
     assert parts[2][1]["image_url"]["url"] == url
-    text = encode_cases([case.planned for case in planned.cases])
+    text = b"".join(case_lines([case.planned for case in planned.cases]))
     assert b"base64" not in text
     assert b"image/png sha256:" in text
     before = planned.cases[0].planned.request_digest
@@ -290,14 +291,14 @@ def test_tools_stand_in_one_place(tmp_path: Path) -> None:
 
 def test_the_record_of_plain_messages_is_as_it_was(tmp_path: Path) -> None:
     case = plan(tmp_path, "[{role: user, content: x}]", [{"id": "a"}]).cases[0].planned
-    line = encode_cases([case])
+    line = b"".join(case_lines([case]))
     assert json.loads(line)["messages"] == [{"role": "user", "content": "x"}]
     assert CASE.validate_json(line) == case
 
 
 def test_the_record_of_special_messages_is_read_again(tmp_path: Path) -> None:
     case = plan(tmp_path, "{messages: talk}", [{"id": "a", "talk": TALK}]).cases[0].planned
-    again = CASE.validate_json(encode_cases([case]))
+    again = CASE.validate_json(b"".join(case_lines([case])))
     assert again == case
     assert cases_digest([again]) == cases_digest([case])
     assert recorded({"role": "user", "content": "x"}) == Message(role="user", content="x")

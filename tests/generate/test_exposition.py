@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmgate.bench.watch.exposition import read_samples
-from llmgate.errors import BenchError
+from llmgate.errors import EndpointError
+from llmgate.generate.exposition import read_samples
 
 PAGE = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.
@@ -63,20 +63,20 @@ def test_a_page() -> None:
     ],
 )
 def test_what_is_no_sample_is_refused_with_its_line(line: str) -> None:
-    with pytest.raises(BenchError, match="no sample of the Prometheus text format") as error:
+    with pytest.raises(EndpointError, match="no sample of the Prometheus text format") as error:
         read_samples(f"ok 1\n{line}\n", where="http://here/metrics")
     assert error.value.where == "http://here/metrics:2"
 
 
 def test_one_series_does_not_stand_there_twice() -> None:
-    with pytest.raises(BenchError, match="a series of a stands there twice"):
+    with pytest.raises(EndpointError, match="a series of a stands there twice"):
         read_samples('a{b="1",c="2"} 1\na{c="2",b="1"} 2\n')
 
 
 def test_a_long_line_without_an_end_takes_no_time() -> None:
-    with pytest.raises(BenchError):
+    with pytest.raises(EndpointError):
         read_samples("a{" + 'b="' * 100_000)
-    with pytest.raises(BenchError):
+    with pytest.raises(EndpointError):
         read_samples('a{b="' + "\\" * 100_001)
 
 

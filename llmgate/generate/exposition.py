@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llmgate.errors import BenchError
+from llmgate.errors import EndpointError
 
 __all__ = ["Sample", "read_samples"]
 
@@ -43,7 +43,7 @@ def read_samples(text: str, *, where: str = "/metrics") -> tuple[Sample, ...]:
         where: Its address, for messages.
 
     Raises:
-        BenchError: If a line is neither a sample nor a comment, or one series stands there twice.
+        EndpointError: If a line is neither a sample nor a comment, or one series stands there twice.
     """
     samples: list[Sample] = []
     seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
@@ -63,8 +63,10 @@ def read_samples(text: str, *, where: str = "/metrics") -> tuple[Sample, ...]:
     return tuple(samples)
 
 
-def _refused(what: str, where: str, line: int) -> BenchError:
-    return BenchError(what, where=f"{where}:{line}", fix="Look at the page; a proxy may have put another in its place")
+def _refused(what: str, where: str, line: int) -> EndpointError:
+    return EndpointError(
+        what, where=f"{where}:{line}", fix="Look at the page; a proxy may have put another in its place"
+    )
 
 
 def _sample(line: str) -> Sample | None:
