@@ -14,10 +14,13 @@ from llmgate.cli.options import run_options
 from llmgate.errors import LlmgateError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llmgate.gate.decision.types import Decision
     from llmgate.record.manifest import Shard
     from llmgate.record.schema import Record
     from llmgate.session.run.plan import Plan
+    from llmgate.session.settings.typed import Settings
 
 __all__ = ["run"]
 
@@ -51,7 +54,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     from llmgate.session.decide.publish import publish, taken, withdraw
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
-    from llmgate.session.run.execute import check_folder, execute, nothing_left_behind
+    from llmgate.session.run.execute import check_folder, nothing_left_behind
     from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
@@ -80,12 +83,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     records = OpenedRecords()
     with collected(), nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
-        if settings.champion_adapter:
-            from llmgate.session.commands.both_arms import execute_both
-
-            record = execute_both(settings, lambda: plan, out=out, progress=progress)
-        else:
-            record = execute(settings, lambda: plan, out=out, progress=progress)
+        record = chosen_execute(settings)(settings, lambda: plan, out=out, progress=progress)
     if record.manifest.shard is not None:
         return ended_part(record, record.manifest.shard, out)
     records.keep(out, record)
@@ -105,6 +103,17 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     if decision.is_baseline:
         click.secho(f"recorded as baseline: compare later runs with --baseline {visible_text(str(out))}", fg="green")
     return taken(out, decision)
+
+
+def chosen_execute(settings: Settings) -> Callable[..., Record]:
+    """One model, or two adapters by one start of their server."""
+    if settings.champion_adapter:
+        from llmgate.session.commands.both_arms import execute_both
+
+        return execute_both
+    from llmgate.session.run.execute import execute
+
+    return execute
 
 
 def show_warnings(plan: Plan) -> None:

@@ -1,9 +1,10 @@
 """Is a model folder still what it was when it was hashed?
 
-A folder is hashed, and then a server takes seconds to minutes to load it. Whatever was written to it in between may be
-what is served under the digest of what was there before. So a folder is held against the file system's account of it
-once the server is ready: device, inode, size and times of every file that counts, the links on the way to it, and its folders.
-What looks different is read again. `ctime` counts as well as `mtime`, which every program can set to what it was.
+A folder is hashed, and then a server takes seconds to minutes to load it. Whatever was written to it in between may
+be what is served under the digest of what was there before. So a folder is held against the file system's account of
+it once the server is ready: device, inode, size and times of every file that counts, the links on the way to it, and
+its folders. What looks different is read again. `ctime` counts as well as `mtime`, which every program can set to
+what it was.
 
 Refused is also what was touched and holds the same bytes: another file may have lain there while the server read. Only
 another number of device or inode alone is none, for network file systems give the same file new ones.

@@ -45,10 +45,10 @@ class Replicas:
     """Answers requests within a bound on those in flight, and a deadline. Use as an async context manager.
 
     With one server it only does that. Of several, each request goes to the healthy one with the fewest on their way.
-    What fails or is refused for the rate goes to another one. A server is taken out when it fails several times in a
-    row, or is not healthy twice; what was on its way to it is asked of others: a request is an ordinary completion, and of
-    two answers only one is kept. It comes back when it is healthy and still serves the same. While none is healthy,
-    requests fail as they do with one endpoint.
+    What fails or is refused for the rate goes to another one. A server is taken out when it fails several times
+    in a row, or is not healthy twice; what was on its way to it is asked of others: a request is an ordinary
+    completion, and of two answers only one is kept. It comes back when it is healthy and still serves the same.
+    While none is healthy, requests fail as they do with one endpoint.
 
     Args:
         endpoints: The servers.
