@@ -207,11 +207,14 @@ def dump(series: dict[str, Any]) -> str:
 def kept_pairs(series: dict[str, Any], figure: str, *, discard: bool, offset: int = 0) -> list[NDArray[np.float64]]:
     """Per sitting, the log of a figure of both runs of each pair, in the order in which they were made.
 
-    With two servers the columns are those servers, and the order is the series' own.
+    With two servers the columns are those servers, and the order is the series' own. Where each run has a start of its
+    own, as the session has it, pairs are of starts that follow each other.
     """
     sittings: dict[int, list[Run]] = {}
     for run in series["runs"]:
         sittings.setdefault(run["sitting"], []).append(run)
+    if all(len(runs) == 1 for runs in sittings.values()):
+        sittings = {0: [run for runs in sittings.values() for run in runs]}
     kept = []
     for runs in sittings.values():
         pairs = [runs[i : i + 2] for i in range(offset, len(runs) - 1, 2)]

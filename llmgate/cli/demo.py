@@ -13,7 +13,7 @@ __all__ = ["demo"]
 
 @click.command(cls=Command, epilog=EXIT_CODES)
 @click.option("--folder", type=PATH, default=Path(".demo"), show_default=True, help="Where models and runs go.")
-@click.option("--serving", is_flag=True, help="Show serving in the verdict instead; takes about 20 minutes.")
+@click.option("--serving", is_flag=True, help="Show serving in the verdict instead; takes about 40 minutes.")
 def demo(folder: Path, *, serving: bool) -> int:
     """Show the gate at work on a real small model, without a GPU.
 

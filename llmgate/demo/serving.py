@@ -45,13 +45,13 @@ while os.path.exists(sys.argv[1]) and time.monotonic() < until:
     sum(range(1_000_000))
 """
 BURNERS: Final = 2
-PAIRS: Final = 6
+PAIRS: Final = 10
 MARGIN: Final = 0.08
-"""Six pairs on two cores cannot tell less."""
+"""Two starts differ by 6 to 8 % on two quiet cores (benchmarks/serving_aa): ten pairs tell this nearly always."""
 STAGES: Final = ("equal servers", "a busy machine", "a slower one")
 EXPECTED: Final = {
     "model": 30.0,
-    **dict(zip(STAGES, (520.0, 240.0, 520.0), strict=True)),
+    **dict(zip(STAGES, (900.0, 320.0, 900.0), strict=True)),
 }
 """Seconds on two quiet cores."""
 

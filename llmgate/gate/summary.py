@@ -164,7 +164,13 @@ def _within(text: str, more: str) -> str:
     """A text that may quote anything, with room left for what follows it."""
     words = one_line(text, 400).split()
     room = MOST_WORDS - 2 - len(more.split())
-    return f"{' '.join(words[:room]).rstrip('.,;:')}…{more}." if len(words) > room else f"{' '.join(words)}{more}."
+    if len(words) <= room:
+        return f"{' '.join(words)}{more}."
+    cut = " ".join(words[:room])
+    # Whole clauses read better than half of one, if most of the text is left.
+    clause = cut.rpartition(", ")[0]
+    kept = clause if len(clause.split()) * 2 > room else cut
+    return f"{kept.rstrip('.,;:')} …{f'{more}.' if more else ''}"
 
 
 def _all(number: int) -> str:
