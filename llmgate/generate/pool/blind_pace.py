@@ -9,6 +9,7 @@ Reference: Little (1961), Operations Research 9:383–387.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 __all__ = ["BlindPace"]
@@ -38,7 +39,7 @@ class BlindPace:
         self._most = most
         self._steep = True
         self._rest = 0
-        self._since_s: float | None = None
+        self._since_s = -math.inf
         self._known: tuple[int, float] | None = None
         self._answers = 0
         self._work = 0.0
@@ -56,8 +57,6 @@ class BlindPace:
         Returns:
             The new limit.
         """
-        if self._since_s is None:
-            self._since_s = now_s - latency_s
         if now_s - latency_s < self._since_s or in_flight < self.limit:
             # It was sent before the number changed, or the number limits nothing.
             return self.limit
@@ -79,7 +78,7 @@ class BlindPace:
         Returns:
             The new limit.
         """
-        if self._since_s is None or sent_s >= self._since_s:
+        if sent_s >= self._since_s:
             self.limit = max(1, self.limit // 2)
             self._steep, self._known, self._rest = False, None, REST
             self._begin(now_s)
