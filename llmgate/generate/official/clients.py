@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import UsageError
 from llmgate.generate.official.desk import CASE_HEADER, Desk
-from llmgate.generate.official.slots import Slots
+from llmgate.generate.official.slots import SharedSlots
 from llmgate.generate.official.transport import mixed, transports
 from llmgate.generate.official.wire import AiohttpWire, Body
 
@@ -59,7 +59,7 @@ class OfficialClients:
             library,
             endpoint,
             retry=retry,
-            slots=Slots(concurrency),
+            slots=SharedSlots(concurrency),
             on_exchange=on_exchange,
             death=death,
             redact=redact,

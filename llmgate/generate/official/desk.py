@@ -31,7 +31,7 @@ from llmgate.record.schema import Exchange, Failure, FailureKind, Generation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmgate.generate.official.slots import Lease, Slots
+    from llmgate.generate.official.slots import Lease, SharedSlots
     from llmgate.record.redaction import Redactor
 
 __all__ = ["CASE_HEADER", "Desk", "OfficialRequest", "Tried", "Watched", "is_stream"]
@@ -112,7 +112,7 @@ class Desk:
         endpoint: Endpoint,
         *,
         retry: RetryPolicy,
-        slots: Slots,
+        slots: SharedSlots,
         on_exchange: Callable[[str, Exchange], None],
         death: Callable[[], str | None],
         redact: Redactor,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Lease", "Slots"]
+__all__ = ["Lease", "SharedSlots"]
 
 
 class Lease:
@@ -22,7 +22,7 @@ class Lease:
         rated: How many were refused for the endpoint's rate limit.
     """
 
-    def __init__(self, slots: Slots, token: str, *, holds: bool) -> None:
+    def __init__(self, slots: SharedSlots, token: str, *, holds: bool) -> None:
         self.attempt = 1
         self.failed = 0
         self.rated = 0
@@ -59,7 +59,7 @@ class Waiter:
         self.granted = False
 
 
-class Slots:
+class SharedSlots:
     """Places for requests in flight.
 
     A case that reads a stream has a place already: what else it asks meanwhile needs none, or it would wait for itself.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmgate.generate.client import Endpoint
     from llmgate.generate.pool.pace import Load
     from llmgate.generate.pool.slots import Slots
-    from llmgate.generate.replicas.place import Place
+    from llmgate.generate.replicas.replica import Replica
 
 __all__ = ["Adapting"]
 
@@ -65,7 +65,7 @@ class Adapting:
         if limit != self._slots.limit:
             self._slots.set_limit(limit)
 
-    async def follow(self, places: Sequence[Place], *, metrics: bool) -> None:
+    async def follow(self, places: Sequence[Replica], *, metrics: bool) -> None:
         """Look at the servers until cancelled.
 
         Args:
@@ -88,7 +88,7 @@ class Adapting:
             if limit != self._slots.limit:
                 self._slots.set_limit(limit)
 
-    def _look_for_refusals(self, places: Sequence[Place]) -> None:
+    def _look_for_refusals(self, places: Sequence[Replica]) -> None:
         refusals = sum(place.client.traffic.refusals for place in places)
         if refusals > self._refusals:
             self._refusals = refusals

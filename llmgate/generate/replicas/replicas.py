@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from llmgate.errors import EndpointError
 from llmgate.generate.client import ElsewhereError
 from llmgate.generate.finish import nothing_expected
-from llmgate.generate.replicas.place import GoneError, Place
+from llmgate.generate.replicas.replica import GoneError, Replica
 from llmgate.generate.replies import Vectors
 from llmgate.record.schema import Failure, FailureKind, Generation
 
@@ -79,7 +79,7 @@ class Replicas:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.places = tuple(
-            Place(connect(endpoint, partial(self._elsewhere, index)), clock=clock)
+            Replica(connect(endpoint, partial(self._elsewhere, index)), clock=clock)
             for index, endpoint in enumerate(endpoints)
         )
         self.slots = slots
@@ -162,7 +162,7 @@ class Replicas:
     async def _moving(self, send: Callable[[ChatClient], Awaitable[T | Failure]]) -> T | Failure:
         """Ask one server after another until one answers, or enough attempts have failed."""
         sent = failed = 0
-        before: Place | None = None
+        before: Replica | None = None
         while True:
             if self.gave_up:
                 message = f"not asked: no server is healthy, and {self._failed_in_row} attempts in a row had failed"
@@ -183,7 +183,7 @@ class Replicas:
                 self._count(place, answer)
                 return answer if isinstance(answer, Vectors) else replace(answer, attempts=answer.attempts + sent)
 
-    def _lost(self, place: Place, error: GoneError | ElsewhereError | EndpointError) -> ElsewhereError:
+    def _lost(self, place: Replica, error: GoneError | ElsewhereError | EndpointError) -> ElsewhereError:
         """What was not answered by one server, to be asked of another.
 
         Raises:
@@ -200,7 +200,7 @@ class Replicas:
         why = Failure(kind=FailureKind.CONNECTION, message=f"{place.url} was taken out: {place.why_out}")
         return ElsewhereError(why, waits=False)
 
-    def _choose(self, before: Place | None) -> Place:
+    def _choose(self, before: Replica | None) -> Replica:
         """The healthy server with the fewest requests on their way; not the one that just failed, if there is another.
 
         One whose rate limit is closed comes after those that let somebody pass, and if none is healthy, any may try.
@@ -211,7 +211,7 @@ class Replicas:
         among = among or [place for place in self.places if not place.for_ever] or list(self.places)
         return min(among, key=lambda place: (place.closed, place is before, place.in_flight, place.answers))
 
-    def _other(self, place: Place) -> bool:
+    def _other(self, place: Replica) -> bool:
         """Whether another server is healthy."""
         return any(other.healthy for other in self.places if other is not place)
 
@@ -220,18 +220,18 @@ class Replicas:
         own = self.places[index]
         return any(other.healthy and not other.closed for other in self.places if other is not own)
 
-    def _count(self, place: Place, answer: Generation | Vectors | Failure) -> None:
+    def _count(self, place: Replica, answer: Generation | Vectors | Failure) -> None:
         if not isinstance(answer, Failure):
             self._failed_in_row = 0
         elif answer.kind in {FailureKind.CONNECTION, FailureKind.TIMEOUT}:
             self._failed_in_row += answer.attempts
             self._doubt(place)
 
-    def _doubt(self, place: Place) -> None:
+    def _doubt(self, place: Replica) -> None:
         if len(self.places) > 1 and place.failing:
             self._take_out(place, f"{place.failed_in_row} attempts in a row failed")
 
-    def _take_out(self, place: Place, why: str, *, for_ever: bool = False) -> None:
+    def _take_out(self, place: Replica, why: str, *, for_ever: bool = False) -> None:
         if not place.healthy:
             place.take_out(why, for_ever=for_ever)
             return
@@ -240,7 +240,7 @@ class Replicas:
         left = f"{others} of {len(self.places)} go on" if others else "none is left"
         self._told(f"{place.url} is taken out: {why}; {left}")
 
-    async def _watch(self, place: Place, health: Callable[[Endpoint], Awaitable[str]]) -> None:
+    async def _watch(self, place: Replica, health: Callable[[Endpoint], Awaitable[str]]) -> None:
         """Take a server out when it is not healthy, and bring it back when it is."""
         sick = 0
         while not place.for_ever:

@@ -27,7 +27,7 @@ LONG_S = 60.0
 class Model(Stub):
     """A model, or a judge, each of whose replies may wait for something."""
 
-    def __init__(self, waits: Callable[[int], None] = lambda _: None, *, judges: bool = False) -> None:
+    def __init__(self, waits: Callable[[int], object] = lambda _: None, *, judges: bool = False) -> None:
         super().__init__()
         self.waits, self.judges = waits, judges
         self.asked, self.in_flight, self.peak = 0, 0, 0

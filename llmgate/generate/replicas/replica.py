@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from llmgate.generate.client import ChatClient
 
-__all__ = ["GoneError", "Place"]
+__all__ = ["GoneError", "Replica"]
 
 LOST_OUT: Final = 3
 """Attempts in a row that get no answer at all; one alone may be a connection that was kept too long."""
@@ -31,7 +31,7 @@ class GoneError(Exception):
     """The server was taken out while it was being asked."""
 
 
-class Place:
+class Replica:
     """One server. Requests that are on their way to it are called back when it is taken out.
 
     Args:
