@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["LOOK_S", "START", "Load", "ServerPace", "added"]
+__all__ = ["LOOK_S", "START", "ServerLoad", "ServerPace", "added"]
 
 LOOK_S: Final = 0.25
 """Between two looks at a server."""
@@ -31,7 +31,7 @@ HOLD: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class ServerLoad:
     """What servers say of themselves at one moment.
 
     Attributes:
@@ -47,9 +47,9 @@ class Load:
     cache: float = 0.0
 
 
-def added(loads: list[Load]) -> Load:
+def added(loads: list[ServerLoad]) -> ServerLoad:
     """The load of several servers together; of their memory, the fullest counts."""
-    return Load(
+    return ServerLoad(
         running=sum(load.running for load in loads),
         waiting=sum(load.waiting for load in loads),
         preemptions=sum(load.preemptions for load in loads),
@@ -76,7 +76,7 @@ class ServerPace:
         self._hold = 0
         self._preemptions: float | None = None
 
-    def look(self, load: Load, *, in_flight: int) -> int:
+    def look(self, load: ServerLoad, *, in_flight: int) -> int:
         """Take what was seen into account.
 
         Args:
@@ -111,7 +111,7 @@ class ServerPace:
             self._lower(self.limit // 2)
         return self.limit
 
-    def _may_grow(self, load: Load, in_flight: int) -> bool:
+    def _may_grow(self, load: ServerLoad, in_flight: int) -> bool:
         used = in_flight >= self.limit and load.running >= FULL * self.limit
         return used and not self._hold and load.waiting == 0 and load.cache < CACHE_FULL
 

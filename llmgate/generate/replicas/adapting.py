@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from llmgate.generate.client import Endpoint
-    from llmgate.generate.pool.pace import Load
+    from llmgate.generate.pool.pace import ServerLoad
     from llmgate.generate.pool.slots import Slots
     from llmgate.generate.replicas.replica import Replica
 
@@ -39,7 +39,7 @@ class Adapting:
         slots: Slots,
         *,
         most: int,
-        load: Callable[[Endpoint], Awaitable[Load | None]],
+        load: Callable[[Endpoint], Awaitable[ServerLoad | None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots, self._most, self._load, self._clock = slots, most, load, clock

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from llmgate.errors import EndpointError
 from llmgate.generate.endpoint import exchange
 from llmgate.generate.exposition import read_samples
-from llmgate.generate.pool.pace import Load
+from llmgate.generate.pool.pace import ServerLoad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ class LoadMeter:
     def __init__(self) -> None:
         self._whole: dict[str, int] = {}
 
-    async def __call__(self, endpoint: Endpoint) -> Load | None:
+    async def __call__(self, endpoint: Endpoint) -> ServerLoad | None:
         """How busy a server is; None if it does not say, or was asked a moment ago."""
         url = endpoint.url
         if url not in self._whole:
@@ -84,7 +84,7 @@ class LoadMeter:
         return (await _load_of(endpoint, WHOLE))[0] if self._whole[url] % 2 == 0 else None
 
 
-async def _load_of(endpoint: Endpoint, path: str) -> tuple[Load | None, int]:
+async def _load_of(endpoint: Endpoint, path: str) -> tuple[ServerLoad | None, int]:
     """The load, and how many bytes it was told in."""
     url = f"{endpoint.url.removesuffix('/v1')}{path}"
     try:
@@ -94,7 +94,7 @@ async def _load_of(endpoint: Endpoint, path: str) -> tuple[Load | None, int]:
         return None, 0
 
 
-def read_load(samples: Iterable[Sample]) -> Load | None:
+def read_load(samples: Iterable[Sample]) -> ServerLoad | None:
     """The load that a page tells, its engines added up; None if it does not say how many requests run and wait."""
     sums: dict[str, float] = {}
     shares: list[float] = []
@@ -109,7 +109,7 @@ def read_load(samples: Iterable[Sample]) -> Load | None:
     # Written so that what is not a number is refused as well.
     if not {RUNNING, WAITING} <= sums.keys() or not all(0 <= value < 1e15 for value in (*sums.values(), *shares)):
         return None
-    return Load(
+    return ServerLoad(
         running=sums[RUNNING],
         waiting=sums.get(CAPACITY, sums[WAITING]),
         preemptions=sums.get(PREEMPTIONS, 0.0),

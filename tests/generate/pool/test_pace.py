@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.generate.pool.pace import HOLD, PATIENCE, Load, ServerPace, added
+from llmgate.generate.pool.pace import HOLD, PATIENCE, ServerLoad, ServerPace, added
 
 
 class Batch:
@@ -16,7 +16,7 @@ class Batch:
     def look(self, *, in_flight: int | None = None, cache: float = 0.1) -> int:
         sent = self.pace.limit if in_flight is None else in_flight
         running = min(sent, self.room)
-        load = Load(running=running, waiting=sent - running, preemptions=self.preemptions, cache=cache)
+        load = ServerLoad(running=running, waiting=sent - running, preemptions=self.preemptions, cache=cache)
         return self.pace.look(load, in_flight=sent)
 
 
@@ -42,25 +42,25 @@ def test_it_settles_a_little_above_the_room_that_there_is(room: int) -> None:
 def test_it_does_not_grow_where_something_else_limits() -> None:
     batch = Batch(1000, pace=ServerPace(start=16, most=256))
     assert batch.look(in_flight=10) == 16
-    assert batch.pace.look(Load(running=5, waiting=0), in_flight=16) == 16
+    assert batch.pace.look(ServerLoad(running=5, waiting=0), in_flight=16) == 16
     assert batch.look(cache=0.95) == 16
 
 
 def test_a_burst_that_waits_for_a_moment_lowers_nothing() -> None:
     pace = ServerPace(start=16, most=16)
     for waiting in (16, 16, 16, 0) * 5:
-        pace.look(Load(running=16 - waiting, waiting=waiting), in_flight=16)
+        pace.look(ServerLoad(running=16 - waiting, waiting=waiting), in_flight=16)
     assert pace.limit == 16
 
 
 def test_what_waits_longer_lowers_it_to_what_runs_and_by_half_at_most() -> None:
     pace = ServerPace(start=64, most=64)
     for _ in range(PATIENCE):
-        pace.look(Load(running=50, waiting=14), in_flight=64)
+        pace.look(ServerLoad(running=50, waiting=14), in_flight=64)
     assert pace.limit == 51
     pace = ServerPace(start=64, most=64)
     for _ in range(PATIENCE):
-        pace.look(Load(running=2, waiting=62), in_flight=64)
+        pace.look(ServerLoad(running=2, waiting=62), in_flight=64)
     assert pace.limit == 32
 
 
@@ -100,10 +100,12 @@ def test_refusals_for_the_rate_halve_it_and_it_never_falls_below_one() -> None:
     for _ in range(5):
         pace.refused()
         for _ in range(HOLD + 1):
-            pace.look(Load(running=0, waiting=0), in_flight=0)
+            pace.look(ServerLoad(running=0, waiting=0), in_flight=0)
     assert pace.limit == 1
 
 
 def test_the_load_of_several_servers() -> None:
-    both = added([Load(running=3, waiting=1, preemptions=2, cache=0.5), Load(running=4, waiting=0, cache=0.9)])
-    assert both == Load(running=7, waiting=1, preemptions=2, cache=0.9)
+    both = added(
+        [ServerLoad(running=3, waiting=1, preemptions=2, cache=0.5), ServerLoad(running=4, waiting=0, cache=0.9)]
+    )
+    assert both == ServerLoad(running=7, waiting=1, preemptions=2, cache=0.9)

@@ -10,7 +10,7 @@ from support.fake_server import FakeServer, Fault
 
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.generate.exposition import read_samples
-from llmgate.generate.pool.pace import LOOK_S, Load
+from llmgate.generate.pool.pace import LOOK_S, ServerLoad
 from llmgate.generate.pool.slots import Slots
 from llmgate.generate.replicas.adapting import Adapting
 from llmgate.generate.replicas.looks import LoadMeter, read_load
@@ -34,7 +34,7 @@ vllm:kv_cache_usage_perc{engine="1",model_name="m"} 0.75
 
 
 def test_the_load_that_vllm_tells() -> None:
-    assert read_load(read_samples(VLLM)) == Load(running=20, waiting=1, preemptions=3, cache=0.75)
+    assert read_load(read_samples(VLLM)) == ServerLoad(running=20, waiting=1, preemptions=3, cache=0.75)
 
 
 def test_without_reasons_all_that_wait_count() -> None:
@@ -60,14 +60,14 @@ def test_what_is_no_load_is_none(page: str) -> None:
 
 
 def test_a_server_that_tells_all_or_nothing_is_asked_for_all_half_as_often() -> None:
-    async def run(endpoint: Endpoint) -> list[Load | None]:
+    async def run(endpoint: Endpoint) -> list[ServerLoad | None]:
         meter = LoadMeter()
         return [await meter(endpoint) for _ in range(5)]
 
     with FakeServer() as server:
         seen = asyncio.run(run(Endpoint(url=f"{server.url}/v1", model="fake-model")))
     assert [load is not None for load in seen] == [True, False, True, False, True]
-    assert seen[0] == Load(running=0, waiting=0)
+    assert seen[0] == ServerLoad(running=0, waiting=0)
 
 
 def test_a_server_that_is_gone_tells_nothing() -> None:
