@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import UsageError
 from llmgate.generate.finish import FinishRule, nothing_expected
-from llmgate.record.answered_by import OUR_CACHE, AnsweredBy
+from llmgate.record.answered_by import OUR_CACHE, AnsweredBy, answers_for
 from llmgate.record.disk import FILE_MODE, private_folder, read_regular
 from llmgate.record.redaction import NO_SECRETS
 from llmgate.record.schema import Generation
@@ -118,7 +118,7 @@ class ResponseCache:
         Returns:
             Whether it is kept: not if it holds a secret, is too large, or the disk is full.
         """
-        content = ANSWER.dump_json(replace(answer, latency_s=0.0, attempts=1, answered_by=None))
+        content = ANSWER.dump_json(replace(answer, latency_s=0.0, attempts=1))
         entry = _digest(key, content).encode() + b"\n" + content
         if len(entry) > MOST_ENTRY_BYTES or self._redact(content) != content:
             return False
@@ -232,12 +232,19 @@ class CachedChat:
         # An answer that counted by another rule is asked for again.
         if known is not None and rule.fault(known.finish_reason) is None:
             self.found += 1
-            return replace(known, latency_s=0.0, answered_by=AnsweredBy(cached=OUR_CACHE))
+            return replace(known, answered_by=replace(known.answered_by or AnsweredBy(), cached=OUR_CACHE))
         answer = await self._chat.ask(body, expected=expected, which=which)
-        # Who answered in the model's place, or out of a cache on the way, is not known by its key.
-        if isinstance(answer, Generation) and answer.answered_by is None and self._cache.put(key, answer):
+        if isinstance(answer, Generation) and self._own(answer) and self._cache.put(key, answer):
             self.kept += 1
         return answer
+
+    def _own(self, answer: Generation) -> bool:
+        """Whether nothing says that another model gave the answer, or a cache on the way."""
+        by, endpoint = answer.answered_by, self.endpoint
+        if by is None:
+            return True
+        named = not by.model or answers_for(by.model, endpoint.model, endpoint.names)
+        return named and not by.cached and not by.rerouted
 
     async def embed(self, texts: Sequence[str]) -> Vectors | Failure:
         """Vectors of texts, always fresh."""

@@ -171,6 +171,15 @@ def test_weights_that_nobody_knows_are_refused() -> None:
         answerer(replace(MODEL, weights_digest=None), SERVER, MACHINE)
 
 
+@pytest.mark.parametrize("by", [AnsweredBy(model=""), AnsweredBy(model="m-2024-08-06"), AnsweredBy(provider="p")])
+def test_what_an_answer_says_of_who_gave_it_is_kept_with_it(tmp_path: Path, by: AnsweredBy) -> None:
+    chat, _ = cached(tmp_path, Model(lambda _: replace(ANSWER, answered_by=by)))
+    ask(chat)
+    again = ask(chat)
+    assert isinstance(again, Generation)
+    assert again.answered_by == replace(by, cached=OUR_CACHE)
+
+
 # What an entry is
 
 
