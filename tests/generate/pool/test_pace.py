@@ -30,13 +30,13 @@ def test_a_start_above_the_most_is_the_most() -> None:
 
 
 @pytest.mark.parametrize("room", [1, 8, 20, 48, 100])
-def test_it_settles_a_little_above_the_room_that_there_is(room: int) -> None:
+def test_it_settles_above_the_room_that_there_is_and_below_twice_of_it(room: int) -> None:
     batch = Batch(room, pace=ServerPace(start=16, most=256))
     for _ in range(400):
         batch.look()
     seen = [batch.look() for _ in range(200)]
     assert min(seen) >= min(room, 256)
-    assert max(seen) <= room + max(3, room // 8 + 2)
+    assert max(seen) <= max(2 * room, 2)
 
 
 def test_it_does_not_grow_where_something_else_limits() -> None:
@@ -56,11 +56,18 @@ def test_a_burst_that_waits_for_a_moment_lowers_nothing() -> None:
 def test_what_waits_longer_lowers_it_to_what_runs_and_by_half_at_most() -> None:
     pace = ServerPace(start=64, most=64)
     for _ in range(PATIENCE):
-        pace.look(ServerLoad(running=50, waiting=14), in_flight=64)
-    assert pace.limit == 51
+        pace.look(ServerLoad(running=31, waiting=33), in_flight=64)
+    assert pace.limit == 46
     pace = ServerPace(start=64, most=64)
     for _ in range(PATIENCE):
         pace.look(ServerLoad(running=2, waiting=62), in_flight=64)
+    assert pace.limit == 32
+
+
+def test_that_a_few_wait_is_wanted_and_half_of_what_runs_is_left_alone() -> None:
+    pace = ServerPace(start=32, most=64)
+    for _ in range(100):
+        pace.look(ServerLoad(running=21, waiting=11), in_flight=32)
     assert pace.limit == 32
 
 
