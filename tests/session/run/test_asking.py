@@ -13,9 +13,11 @@ from support.fake_server import FakeServer, Fault, every
 from support.project import WRONG, answer_right, let_stop, write_suite
 from support.stub import Asked, Reply, Stub
 
+from llmgate.generate.rate_limit import RateLimit
 from llmgate.record.answered_by import OUR_CACHE
 from llmgate.record.run.loading import load_record
 from llmgate.record.schema import Generation, Outcome
+from llmgate.session.run.asking import _share
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,10 +105,11 @@ def test_all_are_asked_and_the_record_names_them(tmp_path: Path) -> None:
     with FakeServer(answer=answer_right, ttft_s=0.01) as one, FakeServer(answer=answer_right, ttft_s=0.01) as two:
         ending = run(one, *replicas(two), "--concurrency", "4")
         assert (ending.exit_code, ending.verdict) == (0, "PASS"), ending.output
-        assert (len(one.seen), len(two.seen)) == (20, 20)
+        assert len(one.seen) + len(two.seen) == 40
+        assert min(len(one.seen), len(two.seen)) >= 4, "as busy as the other, but for a moment"
         assert max(one.peak, two.peak) <= 4
-        assert f"{one.url}/v1: 20 answers" in ending.said
-        assert f"{two.url}/v1: 20 answers" in ending.said
+        for server in (one, two):
+            assert f"{server.url}/v1: {len(server.seen)} answers" in ending.said
         assert load_record(tmp_path / "run").manifest.server.replicas == (f"{two.url}/v1",)
 
 
@@ -171,8 +174,8 @@ def test_limits_are_divided_among_replicas(tmp_path: Path) -> None:
         assert "is divided among 2 endpoints" in run(one, *replicas(two), "--rpm", "1").said
         ending = run(one, *replicas(two), "--rpm", "6000")
     assert ending.exit_code == UNDECIDED, ending.output
-    times = sorted(seen.time_s for server in (one, two) for seen in server.seen)
-    assert times[-1] - times[0] >= 0.015, "2 requests of each, 20 ms apart"
+    assert _share(RateLimit(rpm=7, tpm=100), 2) == RateLimit(rpm=3, tpm=50)
+    assert _share(RateLimit(), 3) == RateLimit()
 
 
 # A number that adapts
