@@ -169,10 +169,10 @@ class EndpointConnection(asyncio.BufferedProtocol):
                 self._fail(ConnectionError(f"the response is not HTTP ({error or type(error).__name__})"))
                 return
             self._surplus = True
-        if self._complete:
-            self._finish()
-        elif self._size > MAX_BODY_BYTES or self._came > MAX_BODY_BYTES + MAX_HEAD_BYTES:
+        if self._size > MAX_BODY_BYTES or self._came > MAX_BODY_BYTES + MAX_HEAD_BYTES:
             self._fail(OSError(f"the answer is larger than {MAX_BODY_BYTES} bytes"))
+        elif self._complete:
+            self._finish()
         elif not self._status and self._came > MAX_HEAD_BYTES:
             self._fail(OSError(f"the head of the answer is larger than {MAX_HEAD_BYTES} bytes"))
 

@@ -114,7 +114,7 @@ def answers(server: Scripted, count: int = 1, **how: float) -> list[HttpAnswer]:
     return got
 
 
-def fails(server: Scripted, error: type[Exception] = OSError, match: str = "", **how: float) -> None:
+def fails(server: Scripted, error: type[Exception] = OSError, match: str | None = None, **how: float) -> None:
     with pytest.raises(error, match=match):
         answers(server, **how)
 
