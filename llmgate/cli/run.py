@@ -14,6 +14,7 @@ from llmgate.errors import LlmgateError
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
+    from llmgate.session.run.plan import Plan
 
 __all__ = ["run"]
 
@@ -58,23 +59,20 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
         from llmgate.session.commands.first_locks import lock_missing
 
         show_lines(lock_missing(suites))
-    plan = plan_paths(suites, settings)
-    check_models(settings, plan)
-    for line in plan.left_out:
-        click.secho(visible_text(line), err=True, fg="yellow" if line.startswith("not run") else None)
-    for suite in plan.suites:
-        for warning in suite.warnings:
-            click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
+    # Handed over whole: of 200,000 cases nobody may still hold the plan when the record is read.
+    planned = [plan_paths(suites, settings)]
+    check_models(settings, planned[0])
+    warn_of_suites(planned[0])
     baseline = resolve_baseline(settings, out)
-    if any(suite.suite.serving for suite in plan.suites):
+    if any(suite.suite.serving for suite in planned[0].suites):
         from llmgate.session.run.serving_arms import serving_warnings
 
-        for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
+        for line in serving_warnings(settings, planned[0], Path(baseline.folder) if baseline else None):
             click.secho(visible_text(line), err=True, fg="yellow")
     records = OpenedRecords()
     with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
-        records.keep(out, execute(settings, lambda: plan, out=out, progress=progress))
+        records.keep(out, execute(settings, planned.pop, out=out, progress=progress))
     progress.stage("deciding")
     decision = decide_run(out, baseline, settings, records)
     arms = read_arms(out)
@@ -90,3 +88,12 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     if decision.is_baseline:
         click.secho(f"recorded as baseline: compare later runs with --baseline {visible_text(str(out))}", fg="green")
     return taken(out, decision)
+
+
+def warn_of_suites(plan: Plan) -> None:
+    """Say what is not run, and what of the suites somebody should look at."""
+    for line in plan.left_out:
+        click.secho(visible_text(line), err=True, fg="yellow" if line.startswith("not run") else None)
+    for suite in plan.suites:
+        for warning in suite.warnings:
+            click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
