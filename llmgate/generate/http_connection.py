@@ -133,7 +133,8 @@ class EndpointConnection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or self._waiter is not None:
             raise ConnectionError("the connection is closed or busy")
-        waiter = self._waiter = self._loop.create_future()
+        waiter: asyncio.Future[HttpAnswer] = self._loop.create_future()
+        self._waiter = waiter
         self._timer = self._loop.call_later(timeout_s, self._fail, TimeoutError())
         transport.write(request)
         try:
