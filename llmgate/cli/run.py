@@ -71,19 +71,20 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
         from llmgate.session.commands.first_locks import lock_missing
 
         show_lines(lock_missing(suites))
-    plan = plan_paths(suites, settings)
-    check_models(settings, plan)
-    show_warnings(plan)
+    # Handed over whole: of 200,000 cases nobody may still hold the plan when the record is read.
+    planned = [plan_paths(suites, settings)]
+    check_models(settings, planned[0])
+    warn_of_suites(planned[0])
     baseline = None if settings.shard else resolve_baseline(settings, out)
-    if any(suite.suite.serving for suite in plan.suites):
+    if any(suite.suite.serving for suite in planned[0].suites):
         from llmgate.session.run.serving_arms import serving_warnings
 
-        for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
+        for line in serving_warnings(settings, planned[0], Path(baseline.folder) if baseline else None):
             click.secho(visible_text(line), err=True, fg="yellow")
     records = OpenedRecords()
     with collected(), nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
-        record = chosen_execute(settings)(settings, lambda: plan, out=out, progress=progress)
+        record = chosen_execute(settings)(settings, planned.pop, out=out, progress=progress)
     if record.manifest.shard is not None:
         return ended_part(record, record.manifest.shard, out)
     records.keep(out, record)
@@ -116,8 +117,8 @@ def chosen_execute(settings: Settings) -> Callable[..., Record]:
     return execute
 
 
-def show_warnings(plan: Plan) -> None:
-    """Say what is not run, and what somebody should look at."""
+def warn_of_suites(plan: Plan) -> None:
+    """Say what is not run, and what of the suites somebody should look at."""
     for line in plan.left_out:
         click.secho(visible_text(line), err=True, fg="yellow" if line.startswith("not run") else None)
     for suite in plan.suites:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
-import llmgate
 from llmgate.errors import EndpointError
 from llmgate.generate.http_connection import EndpointConnection
 
@@ -58,7 +57,7 @@ class EndpointHttp:
         authority = host if self._port == PORTS[parts.scheme] else f"{host}:{self._port}"
         sent = {
             "Host": authority,
-            "User-Agent": f"llmgate/{llmgate.__version__}",
+            "User-Agent": "llmgate",
             "Accept": "*/*",
             "Accept-Encoding": "identity",
             "Content-Type": "application/json",

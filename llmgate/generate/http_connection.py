@@ -133,7 +133,8 @@ class EndpointConnection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or self._waiter is not None:
             raise ConnectionError("the connection is closed or busy")
-        waiter = self._waiter = self._loop.create_future()
+        waiter: asyncio.Future[HttpAnswer] = self._loop.create_future()
+        self._waiter = waiter
         self._timer = self._loop.call_later(timeout_s, self._fail, TimeoutError())
         transport.write(request)
         try:
@@ -169,10 +170,10 @@ class EndpointConnection(asyncio.BufferedProtocol):
                 self._fail(ConnectionError(f"the response is not HTTP ({error or type(error).__name__})"))
                 return
             self._surplus = True
-        if self._complete:
-            self._finish()
-        elif self._size > MAX_BODY_BYTES or self._came > MAX_BODY_BYTES + MAX_HEAD_BYTES:
+        if self._size > MAX_BODY_BYTES or self._came > MAX_BODY_BYTES + MAX_HEAD_BYTES:
             self._fail(OSError(f"the answer is larger than {MAX_BODY_BYTES} bytes"))
+        elif self._complete:
+            self._finish()
         elif not self._status and self._came > MAX_HEAD_BYTES:
             self._fail(OSError(f"the head of the answer is larger than {MAX_HEAD_BYTES} bytes"))
 

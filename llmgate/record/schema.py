@@ -137,6 +137,8 @@ class PlannedCase:
     @property
     def keys(self) -> tuple[CaseKey, ...]:
         """Its generations, in order."""
+        if self.repeats == 1:
+            return (CaseKey(suite=self.suite, case=self.case),)
         return tuple(CaseKey(suite=self.suite, case=self.case, repeat=repeat) for repeat in range(self.repeats))
 
 

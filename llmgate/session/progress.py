@@ -114,16 +114,17 @@ class LineProgress:
         """Nothing ends a run from here."""
 
     def _move_bar(self, what: str, done: int, total: int) -> None:
+        now = self._clock()
+        if what in self._tasks and done < total and now - self._drawn < REDRAW_S:
+            return
         if self._bars is None:
             self._bars = _new_bars()
             self._bars.start()
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total)
         self._bars.update(self._tasks[what], completed=done, total=total)
-        now = self._clock()
-        if done >= total or now - self._drawn >= REDRAW_S:
-            self._drawn = now
-            self._bars.refresh()
+        self._drawn = now
+        self._bars.refresh()
 
     def _end_bars(self) -> None:
         """Leave the bars as they are now standing above what follows."""

@@ -36,6 +36,7 @@ class Scripted:
         self.answers = list(answers)
         self.connections = 0
         self.requests: list[bytes] = []
+        self.tasks: list[asyncio.Task[None]] = []
         self.port = 0
 
     @contextlib.asynccontextmanager
@@ -46,23 +47,36 @@ class Scripted:
             yield self
         finally:
             server.close()
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.gather(*self.tasks)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length:")[2].split()[0])
-                self.requests.append(head + await reader.readexactly(length))
-                for piece in self.answers.pop(0):
-                    if piece is None:
-                        writer.close()
-                        return
-                    if isinstance(piece, float):
-                        await asyncio.sleep(piece)
-                    else:
-                        writer.write(piece)
-                        await writer.drain()
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.append(task)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while await self.answered(reader, writer):
+                pass
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    async def answered(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Serve one request; whether the connection is kept."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split()[0])
+        self.requests.append(head + await reader.readexactly(length))
+        for piece in self.answers.pop(0):
+            if piece is None:
+                return False
+            if isinstance(piece, float):
+                await asyncio.sleep(piece)
+            else:
+                writer.write(piece)
+                await writer.drain()
+        return True
 
 
 def sized(body: bytes, *headers: bytes) -> bytes:
@@ -100,7 +114,7 @@ def answers(server: Scripted, count: int = 1, **how: float) -> list[HttpAnswer]:
     return got
 
 
-def fails(server: Scripted, error: type[Exception] = OSError, match: str = "", **how: float) -> None:
+def fails(server: Scripted, error: type[Exception] = OSError, match: str | None = None, **how: float) -> None:
     with pytest.raises(error, match=match):
         answers(server, **how)
 

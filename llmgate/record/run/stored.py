@@ -247,7 +247,7 @@ class StoredResults(WordlessResults):
                 part=check.part,
                 forgeable=check.forgeable,
             )
-        return known  # type: ignore[no-any-return]  # made above
+        return known
 
     def _judgement(self, asked: Judgement) -> Judgement:
         return self._one(  # type: ignore[no-any-return]  # equal, so of the same type
@@ -326,8 +326,8 @@ class StoredCase(PlannedCase):
 
     place: Any
     words: CaseWords
-    messages = read_later(PlannedCase, "messages", lambda case: case.words.read_case(case.place)[0])  # type: ignore[assignment]
-    expected = read_later(PlannedCase, "expected", lambda case: case.words.read_case(case.place)[1])  # type: ignore[assignment]
+    messages = read_later(PlannedCase, "messages", lambda case: case.words.read_case(case.place)[0])
+    expected = read_later(PlannedCase, "expected", lambda case: case.words.read_case(case.place)[1])
 
     def whole(self, words: tuple[tuple[Message, ...], str] | None = None) -> PlannedCase:
         """The case with its words in memory, for who needs them more than once.

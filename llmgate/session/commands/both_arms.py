@@ -100,7 +100,9 @@ def execute_both(settings: Settings, plan: Callable[[], Plan], *, out: Path, pro
         )
         asked.append(last)
         judge_runs(asked, progress=progress)
-        return [finish(each, progress=progress) for each in asked][-1]
+        for each in asked:
+            finish(each, progress=progress)
+    return load_record(out)
 
 
 @contextmanager

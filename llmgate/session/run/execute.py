@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import RecordError, ServerError, UsageError
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
+from llmgate.record.run.loading import load_record
 from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.record.run.watch import LOCK_NAME, REASON_NAME
 from llmgate.report.visible import one_line
@@ -98,7 +99,10 @@ def execute(
         )
     with asking(settings, plan, out=out, progress=progress, inbox=inbox) as asked:
         judge_runs([asked], progress=progress)
-        return finish(asked, progress=progress)
+        finish(asked, progress=progress)
+    # What was planned is gone by now: of 200,000 cases it and the record would not both fit.
+    del asked
+    return load_record(out, shard=True)
 
 
 @contextmanager
@@ -194,7 +198,7 @@ def judge_runs(runs: Sequence[AskedRun], *, progress: Progress) -> None:
         run_async(gather_all(judge_afterwards(asked, target, progress=progress) for asked in waiting), progress)
 
 
-def finish(asked: AskedRun, *, progress: Progress) -> Record:
+def finish(asked: AskedRun, *, progress: Progress) -> None:
     """Add what needs no model under test, and seal the record.
 
     Raises:
@@ -202,7 +206,7 @@ def finish(asked: AskedRun, *, progress: Progress) -> Record:
     """
     run_async(embed_answers(asked.settings, asked.plan, asked.run, progress=progress), progress)
     progress.stage("sealing the record")
-    return asked.run.seal(sealed_at=timestamp())
+    asked.run.finish(sealed_at=timestamp())
 
 
 @contextmanager
