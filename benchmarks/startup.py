@@ -72,7 +72,8 @@ class Costs:
 
     def of(self, name: str) -> float:
         """The median of one of the figures."""
-        return median(getattr(cost, name) for cost in self.all)
+        values: list[float] = [getattr(cost, name) for cost in self.all]
+        return median(values)
 
 
 def command_of(door: str, suite: Path, url: str, out: Path) -> list[str]:
@@ -200,8 +201,8 @@ def imports(checkout: Path, most: int) -> None:
     for package in sorted(own_us, key=lambda one: -own_us[one])[:most]:
         print(f"{own_us[package] / 1e3:8.1f} ms {counts[package]:5} modules  {package}")
     print("\nby module, with all that it imported first:")
-    for whole, module in sorted(whole_us, reverse=True)[:most]:
-        print(f"{whole / 1e3:8.1f} ms  {module}")
+    for taken, module in sorted(whole_us, reverse=True)[:most]:
+        print(f"{taken / 1e3:8.1f} ms  {module}")
 
 
 def counts_of(counts: dict[str, int], package: str) -> int:

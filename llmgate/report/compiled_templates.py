@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 import jinja2
 from jinja2.bccache import Bucket, BytecodeCache
 
-import llmgate
 from llmgate.errors import RecordError
 from llmgate.record.disk import write_atomic
 
@@ -44,7 +43,7 @@ class CompiledTemplates(BytecodeCache):
     def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
         """The template's place, with its code if that is there."""
         made_of = (source, [getattr(environment, option) for option in OPTIONS], sorted(environment.extensions))
-        made_by = (llmgate.__version__, jinja2.__version__, MAGIC_NUMBER)
+        made_by = (jinja2.__version__, MAGIC_NUMBER)
         digest = hashlib.sha256(repr((made_of, made_by)).encode()).hexdigest()
         bucket = Bucket(environment, filename or name, digest)
         self.load_bytecode(bucket)

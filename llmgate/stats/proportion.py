@@ -49,12 +49,10 @@ def clopper_pearson(successes: int, trials: int, *, alpha: float) -> Interval:
 
     Reference: Clopper & Pearson (1934), Biometrika 26:404-413.
     """
-    from scipy.special import betainccinv, betaincinv  # noqa: PLC0415 - 0.3 s of processor time, see `stats.special`
-
     _check_rate(successes, trials, alpha)
     x, n = successes, trials
-    lower = 0.0 if x == 0 else float(betaincinv(x, n - x + 1, alpha))
-    upper = 1.0 if x == n else float(betainccinv(x + 1, n - x, alpha))
+    lower = 0.0 if x == 0 else float(special.special_function("betaincinv")(x, n - x + 1, alpha))
+    upper = 1.0 if x == n else float(special.special_function("betainccinv")(x + 1, n - x, alpha))
     return Interval(estimate=x / n, lower=lower, upper=upper, alpha=alpha, method="Clopper–Pearson exact")
 
 

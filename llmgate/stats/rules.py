@@ -160,9 +160,7 @@ def most_failing(trials: int, *, minimum: float, alpha: float) -> int:
 
 
 def _at_least(x: int, n: int, p: float) -> float:
-    from scipy.special import bdtrc  # noqa: PLC0415 - 0.3 s of processor time, see `stats.special`
-
-    return 1.0 if x <= 0 else 0.0 if x > n else float(bdtrc(x - 1, n, p))
+    return 1.0 if x <= 0 else 0.0 if x > n else float(special.special_function("bdtrc")(x - 1, n, p))
 
 
 def _at_most(x: int, n: int, p: float) -> float:

@@ -65,7 +65,7 @@ sys.exit(code)
 def test_a_gate_imports_nothing_that_it_does_not_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("CI", raising=False)
-    write_suite(tmp_path, cases=4)
+    write_suite(tmp_path, cases=40)
     with FakeServer(answer=answer_right) as server:
         options = ["--llmgate-endpoint", f"{server.url}/v1", "--llmgate-as-baseline", "--llmgate-out", "out"]
         done = subprocess.run(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.stats.special import special_function
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,8 +79,7 @@ def pooled_spread(suite: str, metric: str, measured: Sequence[NDArray[np.float64
     # Equal values leave residues of rounding, which are not spread.
     if df < 1 or not squares > df * _NO_SPREAD**2:
         return None
-    from scipy.special import chdtri  # noqa: PLC0415 - 0.3 s of processor time, see `stats.special`
-
+    chdtri = special_function("chdtri")
     return ServingSpread(
         suite=suite,
         metric=metric,

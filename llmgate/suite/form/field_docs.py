@@ -52,4 +52,6 @@ def _written(form: type[BaseModel]) -> dict[str, str]:
         match field, below:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 docs[name] = inspect.cleandoc(text)
+            case _:
+                pass
     return docs
