@@ -5,8 +5,8 @@
 For each strength two adapters of random weights are made for MODEL (a Llama) and served by vLLM twice: with as many
 slots as adapters, so that base requests in a mixed batch get the weights of the last one, and with one more. Each
 probe is the one that `llmgate run --adapter` makes after every start. Printed for each server: how many probes found
-something mixed up (with the trap set all should, with a spare slot none), which pairs could not be told apart, the noise, the
-smallest distance between models, and the largest share of its limit that an own answer came to.
+something mixed up (with the trap set all should, with a spare slot none), which pairs could not be told apart, the
+noise, the smallest distance between models, and the largest share of its limit that an own answer came to.
 """
 
 from __future__ import annotations
