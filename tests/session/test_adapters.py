@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -157,7 +158,12 @@ def test_both_arms_are_recorded_by_one_start(tmp_path: Path) -> None:
     assert [each.adapter for each in models] == [weights_digest(new), weights_digest(old)]
     assert candidate.manifest.server.flags == champion.manifest.server.flags
     assert candidate.results.keys() == champion.results.keys()
-    assert "old" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    verdict = json.loads((tmp_path / "run" / "verdict.json").read_text(encoding="utf-8"))
+    (subject,) = verdict["subject"]
+    assert subject["digest"]["sha256"] == models[0].weights_digest
+    assert verdict["predicate"]["model"]["adapter"] == weights_digest(new)
+    assert verdict["predicate"]["championModel"]["adapter"] == weights_digest(old)
+    assert weights_digest(new) in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     # A second attempt at the same folder, as after an end on the way.
     (tmp_path / "run" / "seal.json").unlink()
     code, output = run(tmp_path, *args, "--resume")

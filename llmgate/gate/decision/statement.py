@@ -36,6 +36,7 @@ _HEADLINE: Final = (
     *("better", "worse", "errors", "expected"),
 )
 
+LATER_OF_MODELS: Final = frozenset({"adapter", "base", "revision"})
 _LATER: Final = ("as_baseline", "counted", "unit")
 """Fields that were added later, and are left out where they are false or empty."""
 
@@ -176,7 +177,8 @@ def _model(model: ModelIdentity) -> dict[str, object]:
     values = asdict(model)
     if model.binding is None:
         del values["binding"]
-    return values
+    # Of most models there is nothing to say here, and of older ones nothing was said.
+    return {name: value for name, value in values.items() if value or name not in LATER_OF_MODELS}
 
 
 def _tools(manifest: Manifest) -> dict[str, object]:
