@@ -187,9 +187,10 @@ def test_a_model_that_changes_while_it_is_loaded_is_not_asked(
 
 
 def test_a_judge_that_changes_before_it_is_started_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "of").mkdir()
     judge = model_folder(tmp_path / "of")
     held = judge.rename(tmp_path / "judge")
-    write_suite(tmp_path, extra="  - {type: llm-rubric, value: is polite}\n")
+    write_suite(tmp_path, extra="  - {type: llm-rubric, value: is polite, metric: tone}\n")
     gate = tmp_path / "gate"
     gate.touch()
     process = run(tmp_path, "--judge-model", str(held), FAKE_GATE=str(gate))
