@@ -263,8 +263,10 @@ def test_a_killed_worker_of_xdist_costs_its_test_and_not_the_run(tmp_path: Path)
     process = begin(tmp_path, "xdist", FAKE_GATE=str(gate))
 
     def workers() -> list[int]:
-        pids = supervisor.descendants(process.pid)
-        return [pid for pid in pids if b"exec(eval(sys.stdin" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        """They are begun with a line of code, and call themselves `[pytest-xdist ...]` where they can."""
+        lines = {pid: Path(f"/proc/{pid}/cmdline") for pid in supervisor.descendants(process.pid)}
+        words = {pid: line.read_bytes() for pid, line in lines.items() if line.exists()}
+        return [pid for pid, line in words.items() if b"exec(eval(sys.stdin" in line or b"pytest-xdist" in line]
 
     # The run's folder has its manifest only after the server is up, and workers wait for it until then.
     assert wait_until(lambda: len(workers()) == 2 and (tmp_path / "run" / "server.log").exists(), timeout_s=60)

@@ -86,9 +86,7 @@ def test_a_model_that_is_not_what_was_identified_is_refused_before_the_start(
         hold(folder, digest, LineProgress(print))
 
 
-def test_all_that_a_server_loaded_is_looked_at(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_that_a_server_loaded_is_looked_at(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     other = tmp_path / "other"
     other.mkdir()
