@@ -75,9 +75,7 @@ def write_adapter(
             stem = f"base_model.model.model.layers.{layer}.self_attn.{module}"
             tensors[f"{stem}.lora_A.weight"] = draw.normal(size=(rank, columns)).astype(np.float32)
             # The sum over the rank of products of two normals has a variance of `rank`.
-            tensors[f"{stem}.lora_B.weight"] = (strength / rank**0.5 * draw.normal(size=(rows, rank))).astype(
-                np.float32
-            )
+            tensors[f"{stem}.lora_B.weight"] = (strength / rank**0.5 * draw.normal(size=(rows, rank))).astype(np.float32)
     folder.mkdir(parents=True, exist_ok=True)
     write_safetensors(folder / "adapter_model.safetensors", tensors)
     entries = {
