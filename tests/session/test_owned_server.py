@@ -187,9 +187,10 @@ def test_a_model_that_changes_while_it_is_loaded_is_not_asked(
 
 
 def test_a_judge_that_changes_before_it_is_started_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "of").mkdir()
     judge = model_folder(tmp_path / "of")
     held = judge.rename(tmp_path / "judge")
-    write_suite(tmp_path, extra="  - {type: llm-rubric, value: is polite}\n")
+    write_suite(tmp_path, extra="  - {type: llm-rubric, value: is polite, metric: tone}\n")
     gate = tmp_path / "gate"
     gate.touch()
     process = run(tmp_path, "--judge-model", str(held), FAKE_GATE=str(gate))
@@ -262,8 +263,10 @@ def test_a_killed_worker_of_xdist_costs_its_test_and_not_the_run(tmp_path: Path)
     process = begin(tmp_path, "xdist", FAKE_GATE=str(gate))
 
     def workers() -> list[int]:
-        pids = supervisor.descendants(process.pid)
-        return [pid for pid in pids if b"exec(eval(sys.stdin" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        """They are begun with a line of code, and call themselves `[pytest-xdist ...]` where they can."""
+        lines = {pid: Path(f"/proc/{pid}/cmdline") for pid in supervisor.descendants(process.pid)}
+        words = {pid: line.read_bytes() for pid, line in lines.items() if line.exists()}
+        return [pid for pid, line in words.items() if b"exec(eval(sys.stdin" in line or b"pytest-xdist" in line]
 
     # The run's folder has its manifest only after the server is up, and workers wait for it until then.
     assert wait_until(lambda: len(workers()) == 2 and (tmp_path / "run" / "server.log").exists(), timeout_s=60)
