@@ -41,7 +41,9 @@ def mark(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def cluster(python: Path, mark: str) -> Iterator[RayCluster]:
-    with ray_cluster(python, env={"PYTHONPATH": str(FAKE_VLLM), "FAKE_VLLM": "ok", MARK: mark}) as running:
+    # Starts of servers wait for each other on a machine, by a lock in the cache; these wait for no real one.
+    env = {"PYTHONPATH": str(FAKE_VLLM), "FAKE_VLLM": "ok", MARK: mark, "XDG_CACHE_HOME": mark}
+    with ray_cluster(python, env=env) as running:
         yield running
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from llmgate.session.progress import Progress
     from llmgate.session.run.early_stopping import InterimMonitor
     from llmgate.session.run.serving_arms import RunArms
-    from llmgate.session.run.spread import Spread
+    from llmgate.session.run.spread import ClusterAsker
     from llmgate.session.target import Target
 
 __all__ = [
@@ -281,7 +281,7 @@ async def ask(
     monitor: InterimMonitor | None,
     progress: Progress,
     inbox: Inbox | None = None,
-    spread: Spread | None = None,
+    spread: ClusterAsker | None = None,
 ) -> None:
     """All questions, and what judges say of the answers who can be asked while the model under test is up."""
     async with AsyncExitStack() as stack:

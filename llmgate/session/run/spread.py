@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
 
-__all__ = ["Spread", "open_spread"]
+__all__ = ["ClusterAsker", "open_spread"]
 
 
 @dataclass(slots=True, kw_only=True)
-class Spread:
+class ClusterAsker:
     """A cluster that a run asks from.
 
     Attributes:
@@ -122,7 +122,7 @@ class Spread:
 
 
 @contextmanager
-def open_spread(settings: Settings, progress: Progress) -> Iterator[Spread]:
+def open_spread(settings: Settings, progress: Progress) -> Iterator[ClusterAsker]:
     """Connect to the cluster that `--on` names, and leave it with the block.
 
     Raises:
@@ -130,4 +130,4 @@ def open_spread(settings: Settings, progress: Progress) -> Iterator[Spread]:
         CannotRunError: If the cluster cannot be used.
     """
     with connect(settings.on or "", progress) as cluster:
-        yield Spread(cluster=cluster, _settings=settings)
+        yield ClusterAsker(cluster=cluster, _settings=settings)
