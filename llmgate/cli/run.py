@@ -54,8 +54,8 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     from llmgate.session.decide.publish import publish, taken, withdraw
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
+    from llmgate.session.reach.known_secrets import redactor
     from llmgate.session.run.execute import check_folder, nothing_left_behind
-    from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
     from llmgate.session.run_folder import default_out

@@ -29,9 +29,9 @@ from llmgate.session.decide.opened import OpenedRecords
 from llmgate.session.decide.publish import publish, taken, withdraw
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.options.table import OPTIONS
+from llmgate.session.reach.known_secrets import redactor
 from llmgate.session.run.custom_checks import with_checks_of
 from llmgate.session.run.execute import check_folder, execute
-from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.models import check_models
 from llmgate.session.run.plan import make_plan, plan_file
 from llmgate.session.run.tested import Inbox

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import UsageError
 from llmgate.generate.client import Endpoint, RetryPolicy
-from llmgate.session.run.known_secrets import redactor
+from llmgate.session.reach.known_secrets import redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

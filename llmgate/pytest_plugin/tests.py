@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from llmgate.errors import SuiteError
 from llmgate.pytest_plugin.payload import share_of
-from llmgate.record.run.journal import RESULT
+from llmgate.record.run.stored import RESULT
 from llmgate.record.run.watch import RunWatch
 from llmgate.report.visible import one_line
 from llmgate.session.run.tested import Inbox, TestedModel, is_kept, not_run, tested_model

@@ -18,8 +18,10 @@ __all__ = [
     "RECORD_MAJOR",
     "RECORD_MINOR",
     "Hardware",
+    "InFlight",
     "JudgeIdentity",
     "Manifest",
+    "MaybeInFlight",
     "ModelIdentity",
     "ServerIdentity",
     "Shard",
@@ -135,6 +137,24 @@ class Shard:
 
 MaybeShard = Annotated[Shard | None, Field(exclude_if=lambda value: value is None)]
 """Left out of files where it is None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """Requests in flight, where the number followed the server; of a run that was resumed, in its last part.
+
+    Attributes:
+        by: What it followed: `metrics` of the server, or its `answers`.
+        limit: How many could be in flight in the end.
+        most: The most that were.
+    """
+
+    by: str
+    limit: int
+    most: int
+
+
+MaybeInFlight = Annotated[InFlight | None, Field(exclude_if=lambda value: value is None)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import not_
@@ -27,7 +27,7 @@ from llmgate.record.answered_by import (
 )
 from llmgate.record.arms import ServingArms
 from llmgate.record.looks import Stop
-from llmgate.record.manifest import Manifest
+from llmgate.record.manifest import Manifest, MaybeInFlight
 from llmgate.record.output_features import AnswerFeatures, OutputFeature
 from llmgate.record.serving.trace import ServingTrace
 
@@ -42,7 +42,6 @@ __all__ = [
     "Failure",
     "FailureKind",
     "Generation",
-    "InFlight",
     "JudgeTrial",
     "Judgement",
     "Message",
@@ -282,24 +281,6 @@ def weighted_mean(checks: Iterable[CheckResult]) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InFlight:
-    """Requests in flight, where the number followed the server; of a run that was resumed, in its last part.
-
-    Attributes:
-        by: What it followed: `metrics` of the server, or its `answers`.
-        limit: How many could be in flight in the end.
-        most: The most that were.
-    """
-
-    by: str
-    limit: int
-    most: int
-
-
-MaybeInFlight = Annotated[InFlight | None, Field(exclude_if=lambda value: value is None)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
     """Written last. Without it a record is unfinished and cannot be decided on."""
 
@@ -391,7 +372,7 @@ class Record:
     """
 
     manifest: Manifest
-    cases: tuple[PlannedCase, ...]
+    cases: Sequence[PlannedCase]
     results: Mapping[CaseKey, CaseResult]
     serving: tuple[ServingTrace, ...] = ()
     arms: tuple[ServingArms, ...] = ()

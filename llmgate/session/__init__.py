@@ -6,7 +6,7 @@
     decide.records             finds the champion's record and notes it beside the run (resolve_baseline)
     run.execute                measures, from opening a model to sealing the record:
       run.registered             can it be logged, and does it judge the registered version that it names?
-      run.target                 a model folder or an endpoint → something that can be asked
+      reach.sources, reach.target  a place of models or an endpoint → something that can be asked
       run.power_check            what the gate will be able to decide
       run.manifest               who, what and where, written down before the first request
       run.serving_arms           which suites compare serving, where the champion is served, and how both are hosted
@@ -18,6 +18,6 @@
     decide.publish             decision → report, MLflow; decide.github → CI
     decide.promote             decision, taken again → alias
 
-Folders import downwards only: commands and admission → run → serving → decide → the modules here. Import modules, not
-this package: the doors must be able to read the options without loading the rest.
+Folders import downwards only: commands and admission → run → serving, ray → reach, decide → the modules here. Import
+modules, not this package: the doors must be able to read the options without loading the rest.
 """

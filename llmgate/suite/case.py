@@ -64,8 +64,8 @@ class _SpooledCase(Case):
 
     number: int
     spool: CaseSpool
-    body = read_later(Case, "body", lambda case: case.spool.read(case.number)[2])  # type: ignore[assignment]
-    variables = read_later(Case, "variables", lambda case: case.spool.read(case.number)[3])  # type: ignore[assignment]
+    body = read_later(Case, "body", lambda case: case.spool.read(case.number)[2])
+    variables = read_later(Case, "variables", lambda case: case.spool.read(case.number)[3])
 
     def at_hand(self) -> Case:
         """The whole case, read once."""

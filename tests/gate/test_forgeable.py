@@ -12,7 +12,7 @@ from llmgate.gate.decide import decide
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.evidence.gather import gather
 from llmgate.record.policy import MetricPolicy, Role
-from llmgate.record.run.journal import RESULT
+from llmgate.record.run.stored import RESULT
 
 if TYPE_CHECKING:
     from llmgate.record.schema import Record

@@ -116,7 +116,7 @@ def answers(server: Scripted, count: int = 1, **how: float) -> list[HttpAnswer]:
 
 def fails(server: Scripted, error: type[Exception] = OSError, match: str | None = None, **how: float) -> None:
     with pytest.raises(error, match=match):
-        answers(server, **how)
+        answers(server, **how)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

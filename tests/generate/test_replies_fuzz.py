@@ -22,7 +22,7 @@ from support.endpoint import chat
 
 from llmgate.generate.finish import FinishRule
 from llmgate.generate.replies import Vectors, read_completion, read_vectors
-from llmgate.record.run.journal import RESULT
+from llmgate.record.run.stored import RESULT
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Generation
 
 if TYPE_CHECKING:

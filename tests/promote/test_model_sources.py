@@ -20,9 +20,9 @@ from llmgate.record.policy import Binding
 from llmgate.record.weights import weights_digest
 from llmgate.session.decide.promote import source_digest
 from llmgate.session.progress import LineProgress
+from llmgate.session.reach.sources import localised
+from llmgate.session.reach.target import identify_folder
 from llmgate.session.run.registered import look_up
-from llmgate.session.run.sources import localised
-from llmgate.session.run.target import identify_folder
 from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from support.records import make_case, make_result
 
 from llmgate.record.output_features import AnswerFeatures, OutputFeature
 from llmgate.record.run.files import case_lines
-from llmgate.record.run.journal import RESULT
+from llmgate.record.run.stored import RESULT
 from llmgate.record.schema import PlannedCase
 from llmgate.record.vectors import pack_vector, unpack_vector
 

@@ -12,7 +12,7 @@ from support.project import write_suite
 from support.wire import listener
 
 from llmgate.errors import EndpointError, UsageError
-from llmgate.session.run.known_secrets import key_names, redactor
+from llmgate.session.reach.known_secrets import key_names, redactor
 from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.generate.pool.blind_pace import BlindPace
 from llmgate.generate.pool.pace import LOOK_S, ServerPace, added
-from llmgate.record.schema import Failure, FailureKind, Generation, InFlight
+from llmgate.record.manifest import InFlight
+from llmgate.record.schema import Failure, FailureKind, Generation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

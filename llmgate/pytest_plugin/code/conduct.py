@@ -16,7 +16,7 @@ from llmgate.pytest_plugin.items import GateItem, describe, tell
 from llmgate.pytest_plugin.payload import plans_of, share_of
 from llmgate.pytest_plugin.tested_case import CaseUnderTest
 from llmgate.pytest_plugin.tests import SENT
-from llmgate.record.run.journal import RESULT
+from llmgate.record.run.stored import RESULT
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from llmgate.record.arms import ArmRun, ArmsPlan, ServingArms
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.looks import Stop
-    from llmgate.record.manifest import Manifest
-    from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, InFlight, JudgeTrial, PlannedCase, Record
+    from llmgate.record.manifest import InFlight, Manifest
+    from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record
     from llmgate.record.serving.trace import ServingTrace
 
 __all__ = ["RunDir", "changes", "folder_taken"]

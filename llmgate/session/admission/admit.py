@@ -24,8 +24,10 @@ from llmgate.score.assertion.models import JudgeSampling, Models
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.admission.trial import REPEATS, Questions, ask_all, evidence_of
 from llmgate.session.clock import timestamp
+from llmgate.session.reach.known_secrets import redactor
+from llmgate.session.reach.sources import localised
+from llmgate.session.reach.target import JudgePlace, judge_identity, judge_place, open_judge
 from llmgate.session.run.custom_checks import beside_suites
-from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.measure import asker, embedder
 from llmgate.session.run.models import (
     JUDGE_RETRIES,
@@ -37,8 +39,6 @@ from llmgate.session.run.models import (
     open_client,
     probe_embedding,
 )
-from llmgate.session.run.sources import localised
-from llmgate.session.run.target import JudgePlace, judge_identity, judge_place, open_judge
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.judge_digest import PAIRED, assert_digest, criterion_of
 from llmgate.suite.spec import load_suite

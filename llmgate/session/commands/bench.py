@@ -16,9 +16,9 @@ from llmgate.gate.serving.knee import Search
 from llmgate.gate.serving.summary import summarise
 from llmgate.record.schema import Message
 from llmgate.session.heartbeat import run_async
+from llmgate.session.reach.sources import localised
+from llmgate.session.reach.target import open_target
 from llmgate.session.run.plan import plan_paths
-from llmgate.session.run.sources import localised
-from llmgate.session.run.target import open_target
 from llmgate.session.serving.single import load_words, measure_once
 from llmgate.session.serving.sweep import at_load, sweep
 from llmgate.session.serving.sweep_told import read_slos

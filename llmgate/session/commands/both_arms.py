@@ -16,7 +16,10 @@ from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
 from llmgate.report.visible import one_line
 from llmgate.session.decide.records import Baseline, champion_folder, note_baseline
-from llmgate.session.run.adapters import beside_it
+from llmgate.session.reach.adapters import beside_it
+from llmgate.session.reach.known_secrets import redactor
+from llmgate.session.reach.sources import localised
+from llmgate.session.reach.target import open_target
 from llmgate.session.run.execute import (
     asking,
     check_folder,
@@ -25,9 +28,6 @@ from llmgate.session.run.execute import (
     nothing_left_behind,
     waits_for_judge,
 )
-from llmgate.session.run.known_secrets import redactor
-from llmgate.session.run.sources import localised
-from llmgate.session.run.target import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -296,7 +296,7 @@ def sample_dataset(named: Named, out: Path, count: int, *, seed: int, stratify: 
     )
 
 
-def _rows(named: Named) -> tuple[tuple[Row, ...], str]:
+def _rows(named: Named) -> tuple[Sequence[Row], str]:
     """The rows, without a look at what was locked but for the types of cells, and the column that names them."""
     source = named.source
     content = source.read(missing_fix="Check the path")

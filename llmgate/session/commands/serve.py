@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import LlmgateError, RecordError, ServerError
 from llmgate.record.disk import private_folder
-from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
-from llmgate.session.run.target import open_target
+from llmgate.session.reach.known_secrets import clean_logs, errors_redacted, redactor
+from llmgate.session.reach.target import open_target
 from llmgate.session.run_folder import new_run_id
 from llmgate.session.target import Target
 

@@ -29,7 +29,7 @@ from llmgate.session.commands.verdict.for_serving import (
     read_verdict,
     trusted,
 )
-from llmgate.session.run.weights import hash_folder, usable_cache
+from llmgate.session.reach.weights import hash_folder, usable_cache
 
 if TYPE_CHECKING:
     from llmgate.attest.check import Signed

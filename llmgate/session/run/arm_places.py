@@ -18,10 +18,10 @@ from llmgate.generate.vllm.command import Device, ServerSpec
 from llmgate.generate.vllm.model_folder import model_folder
 from llmgate.record.environment import for_programs
 from llmgate.report.visible import one_line
-from llmgate.session.run.adapters import beside_it, named_adapters, tell_apart
-from llmgate.session.run.engine_flags import engine_flags
-from llmgate.session.run.sources import local_model
-from llmgate.session.run.target import NOTHING, endpoint_target, identify_local, own_server
+from llmgate.session.reach.adapters import beside_it, named_adapters, tell_apart
+from llmgate.session.reach.engine_flags import engine_flags
+from llmgate.session.reach.sources import local_model
+from llmgate.session.reach.target import NOTHING, endpoint_target, identify_local, own_server
 from llmgate.session.serving.hosting import ArmPlace
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.manifest import ModelIdentity
     from llmgate.session.progress import Progress
-    from llmgate.session.run.sources import LocalModel
+    from llmgate.session.reach.sources import LocalModel
     from llmgate.session.settings.typed import Settings
     from llmgate.session.target import Target
 

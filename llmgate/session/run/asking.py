@@ -20,7 +20,7 @@ from llmgate.generate.traffic import Traffic
 from llmgate.report.visible import one_line
 from llmgate.report.words import plural
 from llmgate.session.progress import rate_limit_lines
-from llmgate.session.run.known_secrets import redactor
+from llmgate.session.reach.known_secrets import redactor
 from llmgate.session.run.models import make_client
 
 if TYPE_CHECKING:

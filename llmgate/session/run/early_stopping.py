@@ -21,7 +21,7 @@ from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Record
 from llmgate.report.visible import one_line
 from llmgate.session.decide.records import noted_baseline
-from llmgate.session.run.target import judge_place
+from llmgate.session.reach.target import judge_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -16,21 +16,21 @@ from llmgate.report.visible import one_line
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.records import BASELINE_NAME
 from llmgate.session.heartbeat import gather_all, run_async
+from llmgate.session.reach.known_secrets import clean_logs, errors_redacted, redactor, short_keys
+from llmgate.session.reach.sources import localised, refuse_moved
+from llmgate.session.reach.target import judge_place, open_judge, open_target
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
 from llmgate.session.run.asking import open_model, with_replicas
 from llmgate.session.run.early_stopping import make_monitor
 from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
-from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor, short_keys
 from llmgate.session.run.manifest import make_manifest
 from llmgate.session.run.measure import asker, check_stopped, generate_answers, judge_answers
 from llmgate.session.run.models import JudgeTraffic, identify_models, models_beside, open_client, open_models
 from llmgate.session.run.plan import Plan
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
-from llmgate.session.run.sources import localised, refuse_moved
-from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run.tested import Inbox, take_results
 from llmgate.session.run_folder import new_run_id
 from llmgate.session.settings.typed import Settings

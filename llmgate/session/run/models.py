@@ -19,11 +19,11 @@ from llmgate.score.assertion.models import JudgeSampling, Models
 from llmgate.score.embeddings.folder import find_folder
 from llmgate.score.judge_identity import identify
 from llmgate.session.progress import rate_limit_lines
+from llmgate.session.reach.known_secrets import redactor
+from llmgate.session.reach.target import judge_endpoint, judge_identity, judge_place
 from llmgate.session.run.admissions import check_admissions
 from llmgate.session.run.anchors import named_anchors
-from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.measure import asker, embedder
-from llmgate.session.run.target import judge_endpoint, judge_identity, judge_place
 
 if TYPE_CHECKING:
     from collections.abc import Collection

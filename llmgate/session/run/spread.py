@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import UsageError
 from llmgate.generate.client import RetryPolicy
-from llmgate.generate.vllm.server import ServerSpec
 from llmgate.record.weights import MANIFEST_NAME
 from llmgate.report.words import plural
 from llmgate.session.ray.chat import SpreadChat, SpreadPlace
 from llmgate.session.ray.cluster import Cluster, connect
+from llmgate.session.reach.sources import local_model
+from llmgate.session.reach.target import identify_local, open_target, served_name, server_spec
 from llmgate.session.run.asking import AskedModel
-from llmgate.session.run.known_secrets import key_names
-from llmgate.session.run.target import identify_folder, open_target, served_name
 from llmgate.session.settings.typed import Settings
 from llmgate.session.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AsyncExitStack
+    from pathlib import Path
 
     from llmgate.record.run.rundir import RunDir
     from llmgate.session.progress import Progress
@@ -63,17 +61,10 @@ class ClusterAsker:
         # It starts vLLM, which an endpoint needs not.
         from llmgate.session.ray.hosts import hosted  # noqa: PLC0415
 
-        name = served_name(settings)
-        manifest = log_path.with_name(MANIFEST_NAME)
-        identity = identify_folder(settings, settings.model, name, progress=progress, manifest_path=manifest)
-        spec = ServerSpec(
-            model=str(Path(settings.model).resolve()),
-            served_name=name,
-            flags=settings.server_args,
-            startup_timeout_s=settings.startup_timeout,
-            python=settings.server_python or sys.executable,
-            withheld=key_names(settings),
-        )
+        local = local_model(settings, settings.model, progress)
+        name, manifest = served_name(settings, local), log_path.with_name(MANIFEST_NAME)
+        identity = identify_local(settings, local, name, progress=progress, manifest_path=manifest)
+        spec = server_spec(settings, str(local.folder), name)
         with hosted(self.cluster, spec, identity.weights_digest or "", progress=progress) as servers:
             self.places, self.slots = servers.places, servers.slots
             yield Target(

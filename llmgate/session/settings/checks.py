@@ -221,6 +221,11 @@ def check_parts(settings: Settings) -> None:
             "both --shard and --as-baseline are given, and a part of a run is compared with nothing",
             fix="Give --as-baseline to `llmgate merge`",
         )
+    if settings.shard and settings.champion_adapter:
+        raise UsageError(
+            "both --shard and --champion-adapter are given, and a part of a run has no champion of its own",
+            fix="Ask both adapters whole, or shard two runs and merge each",
+        )
     on = settings.on
     if on is None:
         return
@@ -237,6 +242,11 @@ def check_parts(settings: Settings) -> None:
                 f"--{shown} holds for one client, and --on asks from several nodes at once",
                 fix=f"Leave --{shown} or --on out",
             )
+    if settings.adapter:
+        raise UsageError(
+            "adapters are kept apart on one server, and --on starts several",
+            fix="Leave --adapter or --on out, or serve them yourself and give --endpoint",
+        )
 
 
 def check_endpoints(settings: Settings) -> None:

@@ -15,10 +15,12 @@ from llmgate.generate.pool.slots import Slots
 from llmgate.generate.replicas.adapting import Adapting
 from llmgate.generate.replicas.looks import LoadMeter, read_load
 from llmgate.generate.replicas.replicas import Replicas
-from llmgate.record.schema import Failure, FailureKind, Generation, InFlight
+from llmgate.record.schema import Failure, FailureKind, Generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from llmgate.record.manifest import InFlight
 
 VLLM = """\
 vllm:num_requests_running{engine="0",model_name="m"} 12.0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.judges import CONTEXT, judge, scripted
 
 from llmgate.errors import EndpointError, SuiteError
-from llmgate.record.run.journal import RESULT
+from llmgate.record.run.stored import RESULT
 from llmgate.record.schema import CaseKey, CaseResult, CheckResult, Generation, Outcome, Vote
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
 from llmgate.score.builtin import KINDS

@@ -21,7 +21,7 @@ from llmgate.record.environment import for_programs
 from llmgate.session.decide.attestation import Signing, check_signing, post_verdict, signing_of, why_not_signed
 from llmgate.session.decide.records import Baseline
 from llmgate.session.options.table import OPTIONS, file_options
-from llmgate.session.run.known_secrets import redactor
+from llmgate.session.reach.known_secrets import redactor
 from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:

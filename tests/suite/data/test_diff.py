@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def rows_of(pairs: Sequence[tuple[str, str]]) -> tuple[Row, ...]:
+def rows_of(pairs: Sequence[tuple[str, str]]) -> Sequence[Row]:
     lines = [json.dumps({"id": row_id, "q": text}) for row_id, text in pairs]
     return parse_rows("\n".join(lines).encode(), source="d") if lines else ()
 
@@ -80,7 +80,7 @@ def test_without_the_moved_rows_the_order_is_the_locked_one(
     assert [p for p in after if p[0] not in drift.moved] == [p for p in before if p[0] not in drift.moved]
 
 
-def rows(*values: dict[str, Any]) -> tuple[Row, ...]:
+def rows(*values: dict[str, Any]) -> Sequence[Row]:
     return parse_rows("".join(json.dumps(one) + "\n" for one in values).encode(), source="d")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,11 @@ from llmgate.suite.data.formats import as_jsonl
 from llmgate.suite.data.rows import Row, parse_rows
 from llmgate.suite.data.sample import sample_rows
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def make(count: int, groups: int = 3) -> tuple[Row, ...]:
+
+def make(count: int, groups: int = 3) -> Sequence[Row]:
     lines = "".join(f'{{"id": "r{i}", "g": {i % groups}, "t": "é\\u0007"}}\n' for i in range(count))
     return parse_rows(lines.encode(), source="d")
 

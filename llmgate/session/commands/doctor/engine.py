@@ -18,7 +18,7 @@ from llmgate.generate.vllm.gpus import GpuFacts, find_gpus, visible_count
 from llmgate.generate.vllm.known_names import check_names
 from llmgate.record.environment import for_programs
 from llmgate.session.commands.doctor.diagnosis import Diagnosis, Health, problem
-from llmgate.session.run.engine_flags import engine_flags
+from llmgate.session.reach.engine_flags import engine_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

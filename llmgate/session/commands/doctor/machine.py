@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.generate.vllm.checks import gpus_wanted, reserve_port
 from llmgate.generate.vllm.machine import core_count, has_bfloat16
 from llmgate.session.commands.doctor.diagnosis import Diagnosis, Health, gigabytes
-from llmgate.session.run.engine_flags import engine_flags
+from llmgate.session.reach.engine_flags import engine_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,7 +14,7 @@ from llmgate.generate.vllm.gpus import find_gpus
 from llmgate.record.disk import read_regular
 from llmgate.session.commands.doctor.diagnosis import Diagnosis, Health, gigabytes, problem
 from llmgate.session.commands.doctor.machine import available_memory
-from llmgate.session.run.engine_flags import engine_flags
+from llmgate.session.reach.engine_flags import engine_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from llmgate.errors import RecordError, UsageError
 from llmgate.generate.sources.model import LocalModel
 from llmgate.generate.sources.place import Folder, is_hub_name, read_place
 from llmgate.record.run.files import MANIFEST
-from llmgate.session.run.weights import usable_cache
+from llmgate.session.reach.weights import usable_cache
 
 if TYPE_CHECKING:
     from llmgate.record.manifest import ModelIdentity

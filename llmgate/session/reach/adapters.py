@@ -11,14 +11,14 @@ from llmgate.generate.vllm.adapter_probe import check_apart
 from llmgate.generate.vllm.adapters import Adapter, adapted_digest, read_adapter
 from llmgate.record.manifest import ModelIdentity
 from llmgate.report.visible import one_line
-from llmgate.session.run.sources import local_model
-from llmgate.session.run.weights import hash_folder
+from llmgate.session.reach.sources import local_model
+from llmgate.session.reach.weights import hash_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.session.progress import Progress
-    from llmgate.session.run.sources import LocalModel
+    from llmgate.session.reach.sources import LocalModel
     from llmgate.session.settings.typed import Settings
     from llmgate.session.target import Target
 

@@ -8,7 +8,7 @@ import pytest
 
 from llmgate.errors import EndpointError
 from llmgate.record.redaction import Redactor
-from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor, short_keys
+from llmgate.session.reach.known_secrets import clean_logs, errors_redacted, redactor, short_keys
 from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:

@@ -24,11 +24,11 @@ from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
 from llmgate.record.weights import MANIFEST_NAME
 from llmgate.report.visible import one_line
 from llmgate.score.judge_identity import identify
-from llmgate.session.run.adapters import NamedAdapter, beside_it, named_adapters, tell_apart
-from llmgate.session.run.engine_flags import engine_flags, for_judge
-from llmgate.session.run.known_secrets import key_names
-from llmgate.session.run.sources import local_model, named_source
-from llmgate.session.run.weights import check_unchanged, folder_digest, hash_folder, hold
+from llmgate.session.reach.adapters import NamedAdapter, beside_it, named_adapters, tell_apart
+from llmgate.session.reach.engine_flags import engine_flags, for_judge
+from llmgate.session.reach.known_secrets import key_names
+from llmgate.session.reach.sources import local_model, named_source
+from llmgate.session.reach.weights import check_unchanged, folder_digest, hash_folder, hold
 from llmgate.session.target import Target
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from llmgate.score.assertion.models import JudgeSampling
     from llmgate.session.progress import Progress
-    from llmgate.session.run.sources import LocalModel
+    from llmgate.session.reach.sources import LocalModel
     from llmgate.session.settings.typed import Settings
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "open_target",
     "own_server",
     "served_name",
+    "server_spec",
 ]
 
 NOTHING: Final = MappingProxyType[str, str]({})
@@ -227,6 +228,39 @@ def identify_local(
     return replace(identity, source=local.source, revision=local.revision)
 
 
+def server_spec(
+    settings: Settings,
+    model: str,
+    name: str,
+    *,
+    adapters: Sequence[NamedAdapter] = (),
+    env: Mapping[str, str] = NOTHING,
+) -> ServerSpec:
+    """The server that the options ask for, wherever it listens.
+
+    Args:
+        settings: The options.
+        model: A folder, or a name in the hub's cache.
+        name: Under which it is served.
+        adapters: Served beside it.
+        env: For the server, besides what it inherits.
+
+    Raises:
+        UsageError: If flags contradict each other or the adapters.
+    """
+    flags = engine_flags(settings)
+    check_lora_flags(flags, adapters=bool(adapters), further=config_file_flags(flags))
+    return ServerSpec(
+        model=model,
+        served_name=name,
+        flags=(*adapter_flags([each.adapter for each in adapters]), *flags),
+        env=env,
+        startup_timeout_s=settings.startup_timeout,
+        python=settings.server_python or sys.executable,
+        withheld=key_names(settings),
+    )
+
+
 @contextmanager
 def own_server(
     settings: Settings,
@@ -267,19 +301,8 @@ def own_server(
     loaded = [] if folder is None else [(folder, identity.weights_digest)]
     loaded += [(each.adapter.folder, each.model.adapter or None) for each in adapters]
     held = [hold(path, digest, progress, trust_cache=trust) for path, digest in loaded]
-    flags = engine_flags(settings)
-    check_lora_flags(flags, adapters=bool(adapters), further=config_file_flags(flags))
-    spec = ServerSpec(
-        model=model if place is None else str(place),
-        served_name=name,
-        port=settings.port,
-        flags=(*adapter_flags([each.adapter for each in adapters]), *flags),
-        env=env,
-        startup_timeout_s=settings.startup_timeout,
-        log_path=log_path,
-        python=settings.server_python or sys.executable,
-        withheld=key_names(settings),
-    )
+    spec = server_spec(settings, model if place is None else str(place), name, adapters=adapters, env=env)
+    spec = replace(spec, port=settings.port, log_path=log_path)
     with launch(spec, on_progress=progress.stage) as server:
         server.wait_ready(progress.check)
         check_unchanged(held, progress)

@@ -15,7 +15,7 @@ from llmgate.errors import WeightsError
 from llmgate.record.weights import weights_digest, weights_manifest
 from llmgate.record.weights_cache import WeightsCache
 from llmgate.session.progress import LineProgress
-from llmgate.session.run.weights import (
+from llmgate.session.reach.weights import (
     SIGNING,
     check_unchanged,
     folder_digest,

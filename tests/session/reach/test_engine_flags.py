@@ -12,7 +12,7 @@ from support.servers import model_folder
 from llmgate.errors import CannotRunError, LlmgateError, UsageError
 from llmgate.generate.vllm.shaping import shape
 from llmgate.record.weights import weights_digest
-from llmgate.session.run.engine_flags import engine_flags, for_judge, restored, without_engine
+from llmgate.session.reach.engine_flags import engine_flags, for_judge, restored, without_engine
 from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
