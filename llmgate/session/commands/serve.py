@@ -135,4 +135,4 @@ def serving_lines(serving: Serving) -> Iterator[str]:
 
 
 def _names(target: Target) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((target.endpoint.model, *target.server.model_names)))
+    return tuple(dict.fromkeys((target.endpoint.model, *target.server.model_names, *target.beside)))
