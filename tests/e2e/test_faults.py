@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import resource
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 
-CASES = 60
+CASES = 80
 STALL_S = 8.0
 """For tests of hanging; an engine that computes is none, however long that takes on a busy machine."""
 START_S = 600.0
@@ -97,11 +99,16 @@ def nothing_is_left(tree: Tree, temporary: Path) -> None:
     assert wait_until(lambda: not [path for path in temporary.iterdir() if path.name.startswith("llmgate-vllm-")])
 
 
-def stop_address_space(pid: int) -> None:
-    """Let a process get no more memory than it has."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
+def run_out_of_memory(tree: Tree) -> None:
+    """Let its worker get no more memory than it has, and ask for what needs some."""
+    pages = int(Path(f"/proc/{tree.worker}/statm").read_text(encoding="ascii").split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") // 2
-    resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
+    resource.prlimit(tree.worker, resource.RLIMIT_AS, (limit, limit))
+    words = Path(f"/proc/{tree.api}/cmdline").read_bytes().split(b"\0")
+    port, name = (words[words.index(flag) + 1].decode() for flag in (b"--port", b"--served-model-name"))
+    body = {"model": name, "prompt": "word " * 1500, "max_tokens": 1}
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        Probe(url=f"http://127.0.0.1:{port}").ask("POST", "/v1/completions", body=body, timeout_s=120)
 
 
 # Whole runs, struck down and gone on with.
@@ -186,7 +193,7 @@ BLOWS = {
         said=("the server hangs: it answers /metrics, but no token came for", "was stopped by a signal (SIGSTOP)"),
     ),
     "its worker gets no more memory": Blow(
-        strike=lambda _, tree: stop_address_space(tree.worker),
+        strike=lambda _, tree: run_out_of_memory(tree),
         said=("out of memory",),
     ),
     "pytest is killed": Blow(strike=lambda owner, _: os.kill(owner, signal.SIGKILL), door="pytest"),
