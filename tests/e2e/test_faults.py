@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import resource
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 
-CASES = 60
+CASES = 80
 STALL_S = 8.0
 """For tests of hanging; an engine that computes is none, however long that takes on a busy machine."""
 START_S = 600.0
@@ -97,11 +99,16 @@ def nothing_is_left(tree: Tree, temporary: Path) -> None:
     assert wait_until(lambda: not [path for path in temporary.iterdir() if path.name.startswith("llmgate-vllm-")])
 
 
-def stop_address_space(pid: int) -> None:
-    """Let a process get no more memory than it has."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
+def run_out_of_memory(tree: Tree) -> None:
+    """Let its worker get no more memory than it has, and ask for what needs some."""
+    pages = int(Path(f"/proc/{tree.worker}/statm").read_text(encoding="ascii").split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") // 2
-    resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
+    resource.prlimit(tree.worker, resource.RLIMIT_AS, (limit, limit))
+    words = Path(f"/proc/{tree.api}/cmdline").read_bytes().split(b"\0")
+    port, name = (words[words.index(flag) + 1].decode() for flag in (b"--port", b"--served-model-name"))
+    body = {"model": name, "prompt": "word " * 1500, "max_tokens": 1}
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        Probe(url=f"http://127.0.0.1:{port}").ask("POST", "/v1/completions", body=body, timeout_s=120)
 
 
 # Whole runs, struck down and gone on with.
@@ -129,6 +136,13 @@ class Run:
             [*command, *args], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         return self.process
+
+    def reach(self, answers: int) -> None:
+        """Wait until so many cases are answered."""
+        process = self.process
+        assert process is not None
+        assert wait_until(lambda: self.answered() >= answers or process.poll() is not None, timeout_s=START_S)
+        assert process.poll() is None, process.communicate()
 
     def answered(self) -> int:
         if not (self.folder / "run" / "manifest.json").exists():
@@ -179,7 +193,7 @@ BLOWS = {
         said=("the server hangs: it answers /metrics, but no token came for", "was stopped by a signal (SIGSTOP)"),
     ),
     "its worker gets no more memory": Blow(
-        strike=lambda _, tree: stop_address_space(tree.worker),
+        strike=lambda _, tree: run_out_of_memory(tree),
         said=("out of memory",),
     ),
     "pytest is killed": Blow(strike=lambda owner, _: os.kill(owner, signal.SIGKILL), door="pytest"),
@@ -192,14 +206,14 @@ def test_a_run_that_is_struck_down_again_and_again_ends_as_an_undisturbed_one(
     runs = []
     for name in ("undisturbed", "struck"):
         (tmp_path / name).mkdir()
-        write_suite(tmp_path / name, cases=CASES, gate="min: 0.0")
+        write_suite(tmp_path / name, cases=CASES, gate="min: 0.01")
         runs.append(Run(tmp_path / name, smollm2_dir))
     undisturbed, struck = runs
     for name, blow in BLOWS.items():
         before = struck.answered()
         process = struck.begin(blow.door)
         try:
-            assert wait_until(lambda seen=before: struck.answered() >= seen + 4, timeout_s=START_S), name  # type: ignore[misc]
+            struck.reach(before + 4)
             tree = tree_below(process.pid)
             assert tree is not None
             assert tree.shared, "vLLM shares memory on the CPU, or this test shows nothing"
