@@ -18,7 +18,7 @@ from typing import Final
 
 from llmgate.generate.vllm.tree import ServerTask
 
-__all__ = ["Look", "Silence"]
+__all__ = ["Glance", "Silence"]
 
 IDLE_SHARE: Final = 0.05
 """Of one core. An engine that computes takes a whole one; what waits for it, polling, far less."""
@@ -26,7 +26,7 @@ SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Glance:
     """What one look at a server showed.
 
     Attributes:
@@ -64,11 +64,11 @@ class Silence:
         self._limit_s = limit_s
         self._busy_limit_s = max(limit_s, busy_limit_s)
         self._most_s = 3.0 * step_s
-        self._last: Look | None = None
+        self._last: Glance | None = None
         self._counters: Mapping[str, float] | None = None
         self._since: dict[int, float] = {}
 
-    def note(self, look: Look) -> str | None:
+    def note(self, look: Glance) -> str | None:
         """Take a look into account.
 
         Returns:
@@ -97,7 +97,7 @@ class Silence:
             )
         return None
 
-    def _used_s(self, look: Look) -> float:
+    def _used_s(self, look: Glance) -> float:
         """Processor time since the last progress, of those who have to bring some about.
 
         An API server that answers our looks needs time for that, which is no work on an answer.
@@ -106,16 +106,16 @@ class Silence:
         return sum(task.cpu_s - self._since.get(task.pid, task.cpu_s) for task in tasks)
 
     @staticmethod
-    def _engine(look: Look) -> list[ServerTask]:
+    def _engine(look: Glance) -> list[ServerTask]:
         """Who should have brought about progress: the API server where it does not answer, else those who compute."""
         computing = [task for task in look.tasks if task.computes]
         return computing if look.answered and computing else list(look.tasks[:1])
 
-    def _head(self, look: Look) -> str:
+    def _head(self, look: Glance) -> str:
         http = "it answers /metrics, but no token came" if look.answered else "it answers nothing, not even /metrics,"
         return f"the server hangs: {http} for {self.silent_s:.0f} s"
 
-    def _told(self, look: Look, tasks: list[ServerTask]) -> str:
+    def _told(self, look: Glance, tasks: list[ServerTask]) -> str:
         shown = "; ".join(task.told() for task in tasks[:SHOWN])
         more = f"; and {len(tasks) - SHOWN} more" if len(tasks) > SHOWN else ""
         return f"{self._head(look)}. {shown}{more}" if shown else self._head(look)

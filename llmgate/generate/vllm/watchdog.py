@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from llmgate.generate.vllm.log import silent
 from llmgate.generate.vllm.probe import LOAD, PROGRESS, QUICK_S
-from llmgate.generate.vllm.silence import Look, Silence
+from llmgate.generate.vllm.silence import Glance, Silence
 from llmgate.generate.vllm.tree import server_tasks
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class _Watch(threading.Thread):
         self._over.set()
         self.join(JOIN_S)
 
-    def _look(self) -> Look:
+    def _look(self) -> Glance:
         told: dict[str, float] | None = None
         try:
             told = self._server.probe.activity(timeout_s=self._look_s)
@@ -132,7 +132,7 @@ class _Watch(threading.Thread):
         moved = asked or (counters is not None and counters != self._counters)
         self._counters = counters or self._counters
         pid = self._server.pid
-        return Look(
+        return Glance(
             at_s=time.monotonic(),
             answered=answered,
             counters=counters,

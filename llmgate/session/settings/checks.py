@@ -167,7 +167,7 @@ def check_model(option: str, model: str | None) -> None:
     Raises:
         UsageError: If there is no such folder, or the text names no place that models come from.
     """
-    if model is None:
+    if not model:
         return
     place = read_place(model, where=option)
     if not isinstance(place, Folder):

@@ -16,7 +16,7 @@ from llmgate.suite.data.csv import check_types
 from llmgate.suite.data.diff import Drift, compare_rows
 from llmgate.suite.data.formats import NO_TYPES, Format
 from llmgate.suite.data.lock import Lock, next_version, read_lock, save_lock, version_key
-from llmgate.suite.data.rows import Rows, column_types, parse_rows
+from llmgate.suite.data.rows import DatasetRows, column_types, parse_rows
 from llmgate.suite.data.source import Content, DatasetSource, as_source
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Dataset:
     version: str
     licence: str
     columns: tuple[str, ...]
-    rows: Rows
+    rows: DatasetRows
     digest: str
 
 
@@ -72,7 +72,9 @@ def check_lock(path: Path | DatasetSource, *, id_column: str = "id") -> Lock:
     return _load(as_source(path), id_column)[1]
 
 
-def read_rows(source: DatasetSource, content: Content, *, id_column: str, types: Mapping[str, str] = NO_TYPES) -> Rows:
+def read_rows(
+    source: DatasetSource, content: Content, *, id_column: str, types: Mapping[str, str] = NO_TYPES
+) -> DatasetRows:
     """Read the rows of a dataset without asking its lock.
 
     Raises:
@@ -165,7 +167,7 @@ def _check_types(types: Mapping[str, str], content: Content, source: DatasetSour
     check_types(types, source=source.name)
 
 
-def _check_columns(types: Mapping[str, str], rows: Rows, source: DatasetSource) -> None:
+def _check_columns(types: Mapping[str, str], rows: DatasetRows, source: DatasetSource) -> None:
     for name in types:
         if name not in rows[0].values:
             raise DatasetError(
@@ -188,7 +190,7 @@ def _refuse_other_source(lock: Lock, source: DatasetSource, content: Content) ->
         )
 
 
-def _refuse_drift(lock: Lock, source: DatasetSource, *, content: Content, rows: Rows, id_column: str) -> None:
+def _refuse_drift(lock: Lock, source: DatasetSource, *, content: Content, rows: DatasetRows, id_column: str) -> None:
     if lock.id_column != id_column:
         raise DatasetError(
             f"locked with the id column {lock.id_column!r}, but asked for {id_column!r}",
@@ -224,7 +226,7 @@ def _drift_error(lock: Lock, source: DatasetSource, drift: Drift, data: bytes) -
 
 
 def _refuse_reuse(
-    old: Lock, source: DatasetSource, *, version: str, content: Content, rows: Rows, id_column: str
+    old: Lock, source: DatasetSource, *, version: str, content: Content, rows: DatasetRows, id_column: str
 ) -> None:
     if version_key(version) > version_key(old.version):
         return

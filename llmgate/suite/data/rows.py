@@ -18,7 +18,7 @@ from llmgate.suite.data.formats import NO_TYPES, Format, read_records
 from llmgate.suite.data.spool import Spool, pack, unpack
 from llmgate.suite.data.strict_json import json_type
 
-__all__ = ["MAX_ID_LENGTH", "RESERVED", "Row", "Rows", "column_types", "parse_rows"]
+__all__ = ["MAX_ID_LENGTH", "RESERVED", "DatasetRows", "Row", "column_types", "parse_rows"]
 
 RESERVED = "__"
 """Columns whose names start so speak to llmgate (`__expected`, …); a row without one says nothing."""
@@ -47,7 +47,7 @@ class Row:
     digest: str
 
 
-class Rows(Sequence[Row]):
+class DatasetRows(Sequence[Row]):
     """Rows in order. Each is made anew when it is asked for: what they hold lies in a spool."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ def parse_rows(
     id_column: str = "id",
     kind: Format = Format.JSONL,
     types: Mapping[str, str] = NO_TYPES,
-) -> Rows:
+) -> DatasetRows:
     """Read the bytes of a data file.
 
     Args:
@@ -95,7 +95,7 @@ def parse_rows(
         DatasetError: If it is malformed, has no rows, or a row has no usable and unique id or other columns than the
             rest.
     """
-    rows = Rows()
+    rows = DatasetRows()
     first_line: dict[str, int] = {}
     for number, values in read_records(data, kind, source=source, types=types):
         where = f"{source}:{number}"

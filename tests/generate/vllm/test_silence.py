@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmgate.generate.vllm.silence import Look, Silence
+from llmgate.generate.vllm.silence import Glance, Silence
 from llmgate.generate.vllm.tree import ServerTask
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def tasks(*, api_s: float = 1.0, engine_s: float = 1.0, api: str = "S", engine: 
     )
 
 
-def look(at_s: float, *, tokens: float | None = 5.0, asked: bool = False, **how: Any) -> Look:
-    return Look(
+def look(at_s: float, *, tokens: float | None = 5.0, asked: bool = False, **how: Any) -> Glance:
+    return Glance(
         at_s=at_s,
         answered=tokens is not None,
         counters=None if tokens is None else {"vllm:generation_tokens_total": tokens},
@@ -35,7 +35,7 @@ def look(at_s: float, *, tokens: float | None = 5.0, asked: bool = False, **how:
     )
 
 
-def watch(looks: Iterable[Look], *, limit_s: float = 10.0, busy_limit_s: float = 100.0) -> tuple[float, str] | None:
+def watch(looks: Iterable[Glance], *, limit_s: float = 10.0, busy_limit_s: float = 100.0) -> tuple[float, str] | None:
     """When it counts as hung, and how."""
     silence = Silence(limit_s=limit_s, busy_limit_s=busy_limit_s, step_s=STEP_S)
     for each in looks:
@@ -88,8 +88,8 @@ def test_a_server_too_busy_to_answer_is_no_hang() -> None:
 
 
 def test_processes_need_not_be_looked_at_where_there_is_progress() -> None:
-    def bare(at: float) -> Look:
-        return Look(at_s=at, answered=True, counters={"a": at}, load=1.0, asked=False, tasks=())
+    def bare(at: float) -> Glance:
+        return Glance(at_s=at, answered=True, counters={"a": at}, load=1.0, asked=False, tasks=())
 
     silence = Silence(limit_s=10.0, busy_limit_s=100.0, step_s=STEP_S)
     assert [silence.note(bare(at)) for at in seconds(5)] == [None] * 6
@@ -116,7 +116,7 @@ def test_an_engine_that_computes_and_brings_nothing_about_for_ever() -> None:
 def test_a_stopped_worker_is_not_hidden_by_others_that_wait_for_it_busily() -> None:
     worker = ServerTask(pid=3, title="VLLM::Worker_TP1", state="T", cpu_s=1.0, began=1)
     looks = (
-        Look(at_s=at, answered=True, counters={"a": 1.0}, load=2.0, asked=False, tasks=(*tasks(engine_s=at), worker))
+        Glance(at_s=at, answered=True, counters={"a": 1.0}, load=2.0, asked=False, tasks=(*tasks(engine_s=at), worker))
         for at in seconds(200)
     )
     found = watch(looks)
@@ -136,8 +136,8 @@ def test_an_answer_to_our_own_question_is_progress() -> None:
 
 
 def test_a_server_that_tells_no_counters_is_judged_by_our_own_questions() -> None:
-    def mute(at: float, *, asked: bool) -> Look:
-        return Look(at_s=at, answered=True, counters=None, load=None, asked=asked, tasks=tasks())
+    def mute(at: float, *, asked: bool) -> Glance:
+        return Glance(at_s=at, answered=True, counters=None, load=None, asked=asked, tasks=tasks())
 
     assert watch(mute(at, asked=at % 8 == 0) for at in seconds(200)) is None
     assert watch(mute(at, asked=False) for at in seconds(200)) is not None

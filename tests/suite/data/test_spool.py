@@ -85,7 +85,7 @@ def test_texts_of_a_kind_of_its_own_are_texts() -> None:
     class Own(str):
         pass
 
-    class Rows(list[Any]):
+    class DatasetRows(list[Any]):
         pass
 
-    assert unpack(pack((Own("a"), {"b": Rows([Own("c")])}, None))) == ("a", {"b": ["c"]}, None)
+    assert unpack(pack((Own("a"), {"b": DatasetRows([Own("c")])}, None))) == ("a", {"b": ["c"]}, None)
