@@ -263,7 +263,9 @@ def wait_for_engine(server: Server) -> Tree:
 
 @pytest.mark.parametrize("who", ["api", "engine"])
 def test_killed_while_it_loads(tmp_path: Path, smollm2_dir: Path, temporary: Path, who: str) -> None:
-    said = {"api": "the server was ended by signal 9 (Killed)", "engine": r"its process EngineCore\w* was ended by"}
+    # vLLM does not always know yet how its engine ended.
+    engine = r"its process EngineCore\S* (was ended by signal 9|ended without a word, as one does that is killed)"
+    said = {"api": r"the server was ended by signal 9 \(Killed\)", "engine": engine}
     with launch(spec(smollm2_dir, tmp_path)) as server:
         tree = wait_for_engine(server)
         os.kill(tree.api if who == "api" else tree.engine, signal.SIGKILL)
