@@ -93,6 +93,11 @@ def tree_below(owner: int) -> Tree | None:
     return None
 
 
+def left_in(temporary: Path) -> list[str]:
+    """What is left there; what PyTorch has compiled is to be found again by the next start."""
+    return [path.name for path in temporary.iterdir() if not path.name.startswith("torchinductor_")]
+
+
 def nothing_is_left(tree: Tree, temporary: Path) -> None:
     assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in tree.pids), timeout_s=120)
     assert wait_until(lambda: not any(Path(name).exists() for name in tree.shared))
@@ -232,7 +237,7 @@ def test_a_run_that_is_struck_down_again_and_again_ends_as_an_undisturbed_one(
         assert run.process is not None
         assert run.process.returncode == 0, output
     assert struck.content() == undisturbed.content()
-    assert not any(temporary.iterdir())
+    assert not left_in(temporary)
 
 
 # Starts that fail.
@@ -258,7 +263,9 @@ def wait_for_engine(server: Server) -> Tree:
 
 @pytest.mark.parametrize("who", ["api", "engine"])
 def test_killed_while_it_loads(tmp_path: Path, smollm2_dir: Path, temporary: Path, who: str) -> None:
-    said = {"api": "the server was ended by signal 9 (Killed)", "engine": r"its process EngineCore\w* was ended by"}
+    # vLLM does not always know yet how its engine ended.
+    engine = r"its process EngineCore\S* (was ended by signal 9|ended without a word, as one does that is killed)"
+    said = {"api": r"the server was ended by signal 9 \(Killed\)", "engine": engine}
     with launch(spec(smollm2_dir, tmp_path)) as server:
         tree = wait_for_engine(server)
         os.kill(tree.api if who == "api" else tree.engine, signal.SIGKILL)
@@ -301,7 +308,7 @@ def test_more_memory_for_the_cache_than_there_is(tmp_path: Path, smollm2_dir: Pa
     with pytest.raises(ServerError, match=r"out of memory: 5000\.0 GiB were asked for the KV cache") as error:
         start_server(spec(smollm2_dir, tmp_path, env={"VLLM_CPU_KVCACHE_SPACE": "5000"}))
     assert "Lower VLLM_CPU_KVCACHE_SPACE" in str(error.value.fix)
-    assert not any(temporary.iterdir())
+    assert not left_in(temporary)
 
 
 def test_less_memory_than_it_needs(tmp_path: Path, smollm2_dir: Path, temporary: Path) -> None:
@@ -315,7 +322,7 @@ def test_less_memory_than_it_needs(tmp_path: Path, smollm2_dir: Path, temporary:
             server.wait_ready()
     assert "ulimit -v" in str(error.value.fix)
     assert resource.getrlimit(resource.RLIMIT_AS) == limits
-    assert not any(temporary.iterdir())
+    assert not left_in(temporary)
 
 
 class Stranger(BaseHTTPRequestHandler):
@@ -367,7 +374,7 @@ def test_a_port_that_somebody_else_takes_meanwhile(
     assert "choose another" in str(error.value.fix)
     if names == ("real",):
         assert f"process {os.getpid()}" in str(error.value.fix)
-    assert not any(temporary.iterdir())
+    assert not left_in(temporary)
 
 
 def test_a_port_on_which_nothing_answers(tmp_path: Path, smollm2_dir: Path, temporary: Path) -> None:
@@ -378,7 +385,7 @@ def test_a_port_on_which_nothing_answers(tmp_path: Path, smollm2_dir: Path, temp
         with pytest.raises(ServerError, match="its port is already in use") as error:
             server.wait_ready()
     assert "Choose another port" in str(error.value.fix)
-    assert not any(temporary.iterdir())
+    assert not left_in(temporary)
 
 
 def test_a_start_that_takes_too_long_and_one_that_was_stopped(
@@ -394,7 +401,7 @@ def test_a_start_that_takes_too_long_and_one_that_was_stopped(
     assert f"the API server (process {server.pid}) was stopped by a signal (SIGSTOP)" in error.value.what
     assert "Raise the startup timeout" in str(error.value.fix)
     assert time.monotonic() - began < START_S
-    assert not any(temporary.iterdir())
+    assert not left_in(temporary)
 
 
 @pytest.mark.parametrize("door", ["cli", "pytest"])
@@ -415,7 +422,7 @@ def test_killed_while_its_server_loads(tmp_path: Path, smollm2_dir: Path, tempor
         process.kill()
         process.communicate(timeout=60)
     assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), timeout_s=120)
-    assert wait_until(lambda: not any(temporary.iterdir()))
+    assert wait_until(lambda: not left_in(temporary))
 
 
 # Looking after one that runs.

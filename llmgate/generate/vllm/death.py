@@ -52,7 +52,8 @@ RULES = (
         "Pass a lower --max-model-len, a higher --gpu-memory-utilization, or use a smaller model",
     ),
     _rule(
-        r"DefaultCPUAllocator: .*memory|\bMemoryError\b|Cannot allocate memory|std::bad_alloc",
+        r"DefaultCPUAllocator: .*memory|\bMemoryError\b|Cannot allocate memory|std::bad_alloc|"
+        r"failed to map segment from shared object(?!: Operation)",
         "the machine ran out of memory",
         "Use a smaller model, lower VLLM_CPU_KVCACHE_SPACE or --max-num-seqs, free memory, or raise the limit of this "
         "session (`ulimit -v` shows it) or container",
@@ -259,6 +260,8 @@ CHILD_STATUS = re.compile(
     r"Worker proc (?P<worker>\S+) died unexpectedly \(exit code: (?P<worker_status>-\d+)\)"
 )
 """vLLM's words about a process of its own that a signal ended."""
+UNNAMED = "Failed core proc(s): {}"
+"""Its words where it has not yet learnt how the engine's process ended (0.32: so it is after a SIGKILL)."""
 CRASHES = {
     signal.SIGSEGV: "A library crashed. Its log may say in which part; report it with the vLLM version",
     signal.SIGABRT: "A library gave up. Its log may say why",
@@ -290,7 +293,8 @@ def _signalled(log: str, status: int | None, lost: str) -> Cause | None:
         name = child["core"] or child["worker"]
         number = -int(child["core_status"] or child["worker_status"])
         what = f"its process {name} was ended by {_signal(number)}"
-    elif lost:
+    elif lost or UNNAMED in log:
+        lost = lost or "EngineCore"
         number, what = signal.SIGKILL, f"its process {lost} ended without a word, as one does that is killed"
     else:
         return None
