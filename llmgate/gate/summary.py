@@ -166,11 +166,7 @@ def _within(text: str, more: str) -> str:
     room = MOST_WORDS - 2 - len(more.split())
     if len(words) <= room:
         return f"{' '.join(words)}{more}."
-    cut = " ".join(words[:room])
-    # Whole clauses read better than half of one, if most of the text is left.
-    clause = cut.rpartition(", ")[0]
-    kept = clause if len(clause.split()) * 2 > room else cut
-    return f"{kept.rstrip('.,;:')} …{f'{more}.' if more else ''}"
+    return f"{' '.join(words[:room]).rstrip('.,;:')}…{f'{more}.' if more else ''}"
 
 
 def _all(number: int) -> str:
