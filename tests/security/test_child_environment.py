@@ -252,7 +252,7 @@ def test_every_program_is_started_with_an_environment_that_was_chosen() -> None:
                     starts.append((where, any(keyword.arg == "env" for keyword in node.keywords)))
     assert len(starts) >= 8
     # The supervisor starts what it was started with.
-    assert [where for where, chosen in starts if not chosen and "generate/supervisor.py" not in where] == []
+    assert [where for where, chosen in starts if not chosen and "generate/vllm/supervisor.py" not in where] == []
 
 
 # Command lines.

@@ -172,7 +172,7 @@ def test_both_arms_are_recorded_by_one_start(tmp_path: Path) -> None:
     (tmp_path / "run" / "seal.json").unlink()
     code, output = run(tmp_path, "--adapter", f"old={new} new={old}", "--champion-adapter", "old", "--resume")
     assert code == 4, output
-    assert "whose weights are not those of old now" in output, print(output)
+    assert "whose weights are not those of old now" in output, output
 
 
 def test_a_server_that_mixes_weights_up_is_not_asked(tmp_path: Path) -> None:

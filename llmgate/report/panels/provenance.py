@@ -26,6 +26,17 @@ Facts = Sequence[tuple[str, Reading]]
 T = TypeVar("T")
 
 
+def _content(record: Record) -> str:
+    """The content digest, or why there is none."""
+    if record.seal is None:
+        return "NOT SEALED"
+    try:
+        return content_digest(record)
+    except ValueError:
+        # No file can hold it, so it was made in memory; a report says what it can all the same.
+        return "NOT TO BE WRITTEN"
+
+
 def provenance(candidate: Record, champion: Record | None) -> tuple[ProvenanceGroup, ...]:
     """Facts about both runs side by side, in groups.
 
@@ -143,7 +154,7 @@ _RUN: Facts = (
     ("Sealed (UTC)", lambda record: one_line(record.seal.sealed_at) if record.seal else "NOT SEALED"),
     ("Record", lambda record: short_path(record.path)),
     ("Journal digest", lambda record: record.seal.journal_digest if record.seal else "NOT SEALED"),
-    ("Content digest", lambda record: content_digest(record) if record.seal else "NOT SEALED"),
+    ("Content digest", _content),
     ("Cases digest", lambda record: one_line(record.manifest.cases_digest)),
     ("llmgate", lambda record: one_line(record.manifest.llmgate_version)),
     ("Record format", lambda record: f"{record.manifest.major}.{record.manifest.minor}"),

@@ -69,7 +69,13 @@ def test_the_kernel_is_blamed_where_the_log_names_no_cause() -> None:
         ("", -7, "", "the server was ended by signal 7 (Bus error)", "/dev/shm is full"),
         ("{'EngineCore': -9}", 1, "", "its process EngineCore was ended by signal 9 (Killed), and not by", "Somebody"),
         ("{'EngineCore': -11}", 1, "", "its process EngineCore was ended by signal 11 (Segmentation", "crashed"),
-        ("{}", 1, "", "its process EngineCore ended without a word, as one does that is killed, and not by", "Somebody"),
+        (
+            "{}",
+            1,
+            "",
+            "its process EngineCore ended without a word, as one does that is killed, and not by",
+            "Somebody",
+        ),
         (None, 1, "", "its process VllmWorker-0 was ended by signal 9 (Killed), and not by the kernel", "Somebody"),
         (
             "",

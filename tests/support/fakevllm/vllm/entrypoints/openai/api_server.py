@@ -295,6 +295,8 @@ def main() -> None:
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     server = ThreadingHTTPServer((options.host, options.port), Handler, bind_and_activate=False)
+    # vLLM's has room for 2,048; the library's own five would reset a probe that asks all at once.
+    server.request_queue_size = 128
     server.server_bind()
     engine = subprocess.Popen([sys.executable, "-c", ENGINE], start_new_session=True, stdout=subprocess.PIPE)
     assert engine.stdout is not None
