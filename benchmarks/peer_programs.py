@@ -13,7 +13,7 @@ from pathlib import Path
 MODEL = "fake-model"
 WORDS, TOKENS, IN_FLIGHT = 8, 64, 32
 PINS: Mapping[str, tuple[str, ...]] = {
-    "inspect": ("inspect-ai==0.3.285", "openai>=2,<3"),
+    "inspect": ("inspect-ai==0.3.285", "openai>=3.4,<4"),
     "guidellm": ("guidellm==0.8.1",),
     "aiperf": ("aiperf==0.13.0",),
 }
@@ -63,8 +63,8 @@ case: {id: id}
 prompt: "{{ prompt }}"
 sampling: {temperature: 0, max_tokens: 16}
 assert:
-  - {type: contains, metric: words, value: word}
-  - {type: regex, metric: words, value: "w[a-z]+"}
+  - {type: contains, metric: words, value: hello}
+  - {type: regex, metric: words, value: "h[a-z]+"}
 gate:
   words: {role: primary, margin: 0.05}
 """
@@ -78,7 +78,12 @@ def suite_of(job: Job) -> Path:
     (folder / "rows.jsonl").write_text(rows, encoding="utf-8")
     (folder / "peers.yaml").write_text(SUITE, encoding="utf-8")
     llmgate = [sys.executable, "-c", "from llmgate.cli import main; main()"]
-    subprocess.run([*llmgate, "lock", str(folder)], check=True, capture_output=True, cwd=job.folder)
+    subprocess.run(
+        [*llmgate, "lock", str(folder / "peers.yaml"), "--licence", "none"],
+        check=True,
+        capture_output=True,
+        cwd=job.folder,
+    )
     return folder
 
 
@@ -108,7 +113,7 @@ async def main():
                 said = await client.chat.completions.create(
                     model="fake-model", messages=[{"role": "user", "content": prompt}], max_tokens=16)
             text = said.choices[0].message.content
-            return "word" in text and re.search("w[a-z]+", text) is not None
+            return "hello" in text and re.search("h[a-z]+", text) is not None
         good = sum(await asyncio.gather(*map(one, rows)))
     assert good == len(rows), good
 asyncio.run(main())
@@ -128,8 +133,8 @@ from inspect_ai import Task, eval
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import includes, pattern
 from inspect_ai.solver import generate
-rows = [Sample(input=prompt, target="word") for prompt in json.load(open(sys.argv[1]))]
-task = Task(dataset=rows, solver=generate(), scorer=[includes(), pattern("(w[a-z]+)")])
+rows = [Sample(input=prompt, target="hello") for prompt in json.load(open(sys.argv[1]))]
+task = Task(dataset=rows, solver=generate(), scorer=[includes(), pattern("(h[a-z]+)")])
 (log,) = eval(task, model="openai-api/mock/fake-model", max_tokens=16, max_connections=int(sys.argv[2]),
               max_samples=int(sys.argv[2]), display="none", log_dir=sys.argv[3])
 assert log.status == "success" and log.results.completed_samples == len(rows), log.status
@@ -148,7 +153,7 @@ def promptfoo(job: Job) -> Start:
     """`promptfoo eval` with two asserts, without its cache."""
     node, program = promptfoo_of(job)
     provider = {"id": f"openai:chat:{MODEL}", "config": {"apiBaseUrl": f"{job.url}/v1", "max_tokens": 16}}
-    asserts = [{"type": "contains", "value": "word"}, {"type": "regex", "value": "w[a-z]+"}]
+    asserts = [{"type": "contains", "value": "hello"}, {"type": "regex", "value": "h[a-z]+"}]
     config = {
         "prompts": ["{{prompt}}"],
         "providers": [provider],

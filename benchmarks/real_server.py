@@ -77,7 +77,7 @@ def measure(url: str, given: argparse.Namespace, folder: Path) -> list[tuple[flo
     lines = (json.dumps({"id": str(i), "prompt": prompt}) for i, prompt in enumerate(prompts))
     (suites / "rows.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (suites / "real.yaml").write_text(SUITE.format(max_tokens=given.max_tokens), encoding="utf-8")
-    timed([*LLMGATE, "lock", str(suites)], folder)
+    timed([*LLMGATE, "lock", str(suites / "real.yaml"), "--licence", "none"], folder)
     options = ["--endpoint", f"{url}/v1", "--as-baseline", "--concurrency", str(given.concurrency), "--out"]
     bare = [sys.executable, "-c", BARE, url, str(rows), str(given.concurrency), str(given.max_tokens)]
     timed(bare, folder)  # whoever comes first would pay for what a server makes once
