@@ -29,7 +29,10 @@ EXTRAS: Final = (
         ("sacrebleu", "rouge_score", "mpmath", "phonenumbers", "detect_secrets", "py3langid", "textstat", "pycountry"),
         "asserts such as chrf, rouge-l, math-equal, contains-pii, language",
     ),
-    ("data", ("pyarrow", "huggingface_hub"), "datasets in Parquet files and on the hub"),
+    ("data", ("pyarrow", "huggingface_hub"), "datasets in Parquet files and on the hub, models on the hub"),
+    ("s3", ("s3fs",), "models in s3://…"),
+    ("gs", ("gcsfs",), "models in gs://…"),
+    ("ray", ("ray",), "--on ray"),
     ("ragas", ("ragas",), "asserts ragas:…"),
     ("deepeval", ("deepeval",), "asserts deepeval:…"),
 )

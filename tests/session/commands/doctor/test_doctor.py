@@ -111,7 +111,7 @@ def extra(name: str) -> dict[str, str]:
 
 def test_extras_say_what_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "find_spec", lambda name: None if name in {"mlflow", "mpmath"} else object())
-    assert found()["extras"][0]["what"] == "installed: xdist, data, ragas, deepeval"
+    assert found()["extras"][0]["what"] == "installed: xdist, data, s3, gs, ray, ragas, deepeval"
     assert extra("mlflow")["what"] == "mlflow: not installed; logs runs, finds the champion, promotes"
     assert "pip install 'pytest-llmgate[mlflow]'" in extra("mlflow")["advice"]
     assert "not installed (mpmath)" in extra("metrics")["what"]
