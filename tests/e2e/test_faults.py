@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 
-CASES = 48
+CASES = 80
 STALL_S = 8.0
 """For tests of hanging; an engine that computes is none, however long that takes on a busy machine."""
 START_S = 600.0
