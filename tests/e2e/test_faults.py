@@ -252,7 +252,7 @@ def wait_for_engine(server: Server) -> Tree:
     trees: list[Tree] = []
 
     def there() -> bool:
-        tree = tree_below(os.getpid()) if server.pid is not None else None
+        tree = tree_below(server._process.session) if server.pid is not None else None
         if tree is not None:
             trees.append(tree)
         return bool(trees)
