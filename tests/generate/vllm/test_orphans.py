@@ -115,6 +115,8 @@ def test_temporary_files_and_shared_memory_go_although_somebody_was_killed(
     with start_server(spec(tmp_path, mode="littering", engine="stays")) as server:
         assert server.pid is not None
         shared = litter_of(server.pid, temporary)
+        # Its supervisor looks a few times a second; before it has, nobody knows what a killed server shared.
+        assert wait_until(lambda: server.alive() and str(shared) in server._process._shared)
         above = int(Path(f"/proc/{server.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
         os.kill(server.pid if killed == "the server" else above, signal.SIGKILL)
         assert wait_until(lambda: not server.alive())

@@ -263,7 +263,7 @@ def test_there_is_no_network(tmp_path: Path) -> None:
 def test_file_descriptors_are_not_passed_on(tmp_path: Path) -> None:
     with (tmp_path / "secret").open("w+") as file:
         os.set_inheritable(file.fileno(), True)
-        code = "import os\nprint([fd for fd in range(3, 64) if os.path.exists(f'/dev/fd/{fd}') or not closed(fd)])"
+        code = "import os\nprint([fd for fd in range(3, 4096) if os.path.exists(f'/dev/fd/{fd}') or not closed(fd)])"
         ended = run(
             "import os\n"
             "def closed(fd):\n"
