@@ -30,7 +30,7 @@ version: 1.0.0
 dataset: rows.jsonl
 case: {{id: id}}
 prompt: "{{{{ prompt }}}}"
-sampling: {{temperature: 0, max_tokens: {max_tokens}, ignore_eos: true}}
+sampling: {{temperature: 0, max_tokens: {max_tokens}, extra: {{ignore_eos: true}}}}
 assert:
   - {{type: regex, metric: words, value: "[a-z]"}}
   - {{type: not-contains, metric: words, value: "<|im_start|>"}}
