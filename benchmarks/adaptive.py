@@ -15,14 +15,14 @@ import argparse
 import asyncio
 import json
 import random
-import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from mock_server import mock_server
 
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.generate.endpoint import probe
@@ -34,9 +34,8 @@ from llmgate.generate.replicas.replicas import Replicas
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-SERVER = Path(__file__).parent.parent / "tests" / "support" / "fake_server.py"
 WORDS = [
     "river",
     "stone",
@@ -96,17 +95,6 @@ async def ask_all(
     return took_s, slots.limit
 
 
-@contextmanager
-def fake(room: int) -> Iterator[str]:
-    """A server that works on so many requests at once."""
-    command = [sys.executable, str(SERVER), "--port", "8127", "--slots", str(room), "--words", "20"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield (process.stdout.readline() if process.stdout else "").split()[-1] + "/v1"
-        finally:
-            process.kill()
-
-
 def measure(url: str, model: str, given: argparse.Namespace) -> bool:
     """All rounds, and what they came to.
 
@@ -157,8 +145,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if given.room:
-        with fake(given.room) as url:
-            good = measure(url, "fake-model", given)
+        with mock_server("--slots", str(given.room), "--words", "20") as (url, _):
+            good = measure(f"{url}/v1", "fake-model", given)
     else:
         if not given.url:
             parser.error("name a server with --url, or --room")

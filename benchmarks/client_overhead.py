@@ -24,7 +24,6 @@ import json
 import math
 import os
 import resource
-import signal
 import subprocess
 import sys
 import time
@@ -32,15 +31,11 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from mock_server import mock_server
 
 BOTH = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-SERVER = Path(__file__).parent.parent / "tests" / "support" / "fake_server.py"
 TTFT_MS, ITL_MS = 20.0, 5.0
 MODEL = "fake-model"
 TIMEOUT_S = 600
@@ -231,18 +226,6 @@ CLIENTS = {"llmgate": run_llmgate, "vllm bench serve": run_vllm, "bare aiohttp":
 NEEDS = {"llmgate": "llmgate", "vllm bench serve": "vllm", "bare aiohttp": "aiohttp"}
 
 
-@contextlib.contextmanager
-def server(tokens: int) -> Iterator[tuple[str, int]]:
-    """The server with known timing, in a process of its own: its URL and process id."""
-    command = [sys.executable, str(SERVER), "--port", "0", "--ttft-ms", str(TTFT_MS), "--itl-ms", str(ITL_MS)]
-    with subprocess.Popen([*command, "--words", str(tokens)], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            line = process.stdout.readline() if process.stdout else ""
-            yield line.split()[-1], process.pid
-        finally:
-            process.send_signal(signal.SIGINT)
-
-
 def cpu_of(pid: int) -> float:
     """Processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
@@ -258,7 +241,8 @@ def true_ttft_s(load: Load) -> list[float]:
 
 def measure(client: str, load: Load) -> dict[str, float]:
     """One client in a fresh process against a fresh server."""
-    with server(load.tokens) as (url, pid):
+    timing = ("--ttft-ms", str(TTFT_MS), "--itl-ms", str(ITL_MS))
+    with mock_server(*timing, "--words", str(load.tokens)) as (url, pid):
         load = Load(**(asdict(load) | {"url": url}))
         command = [sys.executable, __file__, "--worker", client, json.dumps(asdict(load))]
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)

@@ -33,11 +33,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from mock_server import SCRIPT
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-SERVER: Final = ROOT / "tests" / "support" / "fake_server.py"
 LLMGATE: Final = (sys.executable, "-c", "from llmgate.cli import main; main()")
 READY_S: Final = 20.0
 DECIDED: Final = frozenset({0, 1, 3})
@@ -266,7 +267,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--only", nargs="+", default=[], help="contenders by name")
     parser.add_argument("--tree", action="append", default=[], help="NAME=FOLDER of another checkout of llmgate")
-    parser.add_argument("--server", type=Path, default=SERVER, help="script of a server that takes --port")
+    parser.add_argument("--server", type=Path, default=SCRIPT, help="script of a server that takes --port")
     parser.add_argument("--server-args", default="--ttft-ms 20 --itl-ms 0 --model fake-model")
     parser.add_argument("--url", default="", help="a server that runs already, without /v1")
     parser.add_argument("--model", default="fake-model")

@@ -19,10 +19,8 @@ its TTFT differs from the truth.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -32,28 +30,16 @@ from statistics import fmean, median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from mock_server import mock_server
 from peer_programs import HARNESSES, LOADS, TOKENS, WORDS, Job, Missing, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from peer_programs import Start
 
-SERVER = Path(__file__).parent.parent / "tests" / "support" / "fake_server.py"
 TTFT_MS, ITL_MS = 20.0, 5.0
 COMPARED = frozenset({"wall, s", "cpu, s", "peak, MB"})
-
-
-@contextlib.contextmanager
-def server(*options: str) -> Iterator[str]:
-    """The server with known timing, in a process of its own."""
-    command = [sys.executable, str(SERVER), "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            line = process.stdout.readline() if process.stdout else ""
-            yield line.split()[-1]
-        finally:
-            process.send_signal(signal.SIGINT)
 
 
 def true_ttft_ms(url: str, requests: int) -> float:
@@ -66,7 +52,8 @@ def true_ttft_ms(url: str, requests: int) -> float:
 def run(make: Callable[[Job], Start], given: argparse.Namespace, *, load: bool) -> dict[str, float]:
     """One program once, against a server of its own."""
     timing = ("--ttft-ms", str(TTFT_MS), "--itl-ms", str(ITL_MS if load else 0.0))
-    with server(*timing, "--words", str(TOKENS if load else WORDS)) as url, TemporaryDirectory() as folder:
+    words = ("--words", str(TOKENS if load else WORDS))
+    with mock_server(*timing, *words) as (url, _), TemporaryDirectory() as folder:
         job = Job(
             url=url,
             folder=Path(folder),

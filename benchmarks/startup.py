@@ -14,11 +14,9 @@ Processor time is user and system time of the process and of those that it start
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,14 +24,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from mock_server import mock_server
 
 HERE = Path(__file__).resolve().parent.parent
-SERVER = HERE / "tests" / "support" / "fake_server.py"
 ANSWER_MS = 20.0
+TIMING = ("--ttft-ms", str(ANSWER_MS), "--itl-ms", "0")
 IN_FLIGHT = 64
 DOOR = "import sys; from llmgate.cli import main; sys.argv[0] = 'llmgate'; main()"
 SUITE = """llmgate: 1
@@ -112,20 +108,6 @@ def cost_of(command: list[str], checkout: Path, folder: Path, *, log: Path) -> C
     return Cost(wall_s=wall_s, cpu_s=used.ru_utime + used.ru_stime, peak_mb=used.ru_maxrss * 1024 / 1e6)
 
 
-@contextlib.contextmanager
-def server() -> Iterator[str]:
-    """A server in a process of its own, so that its processor time is not that of a command."""
-    command = [sys.executable, str(SERVER), "--port", "0", "--ttft-ms", str(ANSWER_MS), "--itl-ms", "0"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(HERE))
-    try:
-        if child.stdout is None:
-            raise SystemExit("the server says nothing")
-        yield child.stdout.readline().split()[-1]
-    finally:
-        child.send_signal(signal.SIGINT)
-        child.wait()
-
-
 def project(folder: Path, sizes: list[int]) -> None:
     """A suite for each number of cases, its rows locked."""
     for cases in sizes:
@@ -139,7 +121,7 @@ def project(folder: Path, sizes: list[int]) -> None:
 def measured(checkouts: dict[str, Path], sizes: list[int], runs: int) -> dict[tuple[str, str, int], Costs]:
     """All commands in all checkouts, in turns and in random order; one run of each first, which is not counted."""
     costs: dict[tuple[str, str, int], Costs] = {}
-    with tempfile.TemporaryDirectory() as name, server() as url:
+    with tempfile.TemporaryDirectory() as name, mock_server(*TIMING, env=environment(HERE)) as (url, _):
         folder = Path(name)
         project(folder, sizes)
         for number in range(runs + 1):
@@ -177,7 +159,7 @@ def report(costs: dict[tuple[str, str, int], Costs], sizes: list[int]) -> None:
 
 def imports(checkout: Path, most: int) -> None:
     """Print what `llmgate run` imports with ten cases, by package, and how long that takes."""
-    with tempfile.TemporaryDirectory() as name, server() as url:
+    with tempfile.TemporaryDirectory() as name, mock_server(*TIMING, env=environment(HERE)) as (url, _):
         folder, log = Path(name), Path(name) / "log.txt"
         project(folder, [10])
         command = command_of("run", folder / "suite-10.yaml", url, folder / "out")

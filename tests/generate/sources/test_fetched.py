@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.told import Told
 
 from llmgate.errors import CannotRunError
 from llmgate.generate.sources.fetched import Fetched, fetch_folder
@@ -25,26 +26,6 @@ if TYPE_CHECKING:
     from llmgate.generate.sources.work import Counter
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 1000, "sub/vocab.txt": b"a\nb\n"}
-
-
-@dataclass
-class Told:
-    """A progress that remembers."""
-
-    lines: list[str] = field(default_factory=list)
-    ends_after: int = -1
-    checks: int = 0
-
-    def stage(self, text: str) -> None:
-        self.lines.append(text)
-
-    def count(self, what: str, done: int, total: int) -> None:
-        """Not looked at."""
-
-    def check(self) -> None:
-        self.checks += 1
-        if 0 <= self.ends_after < self.checks:
-            raise KeyboardInterrupt
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.hub import MODEL, A, B, Hub, hub_server
+from support.told import Told
 
 from llmgate.errors import CannotRunError
 from llmgate.generate.sources.hub import Snapshot, hub_snapshot
@@ -25,20 +26,6 @@ NEEDED = {
     "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
     "additional_chat_templates/tool_use.jinja", "model.safetensors",
 }  # fmt: skip
-
-
-class Told:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def stage(self, text: str) -> None:
-        self.lines.append(text)
-
-    def count(self, what: str, done: int, total: int) -> None:
-        """Not looked at."""
-
-    def check(self) -> None:
-        """Nothing ends it."""
 
 
 @pytest.fixture

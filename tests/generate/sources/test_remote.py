@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.told import Told
 
 from llmgate.errors import CannotRunError
 from llmgate.generate.sources.fetched import fetch_folder
@@ -28,17 +29,6 @@ FILES = {
     "optimizer.pt": b"state" * 100,
     "requirements.txt": b"evil\n",
 }
-
-
-class Told:
-    def stage(self, text: str) -> None:
-        """Not looked at."""
-
-    def count(self, what: str, done: int, total: int) -> None:
-        """Not looked at."""
-
-    def check(self) -> None:
-        """Nothing ends it."""
 
 
 @pytest.fixture

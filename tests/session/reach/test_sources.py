@@ -9,6 +9,7 @@ import pytest
 from support.hub import MODEL, A, B, Hub, hub_server
 from support.promotions import make_manifest
 from support.servers import model_folder
+from support.told import Told
 
 from llmgate.errors import RecordError, UsageError
 from llmgate.promote.target import NewVersion
@@ -29,20 +30,6 @@ if TYPE_CHECKING:
     from llmgate.session.settings.typed import Settings
 
 constants = pytest.importorskip("huggingface_hub.constants")
-
-
-class Told:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def stage(self, text: str) -> None:
-        self.lines.append(text)
-
-    def count(self, what: str, done: int, total: int) -> None:
-        """Not looked at."""
-
-    def check(self) -> None:
-        """Nothing ends it."""
 
 
 @pytest.fixture

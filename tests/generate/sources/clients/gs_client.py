@@ -9,6 +9,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.told import Told
 
 from llmgate.errors import CannotRunError
 from llmgate.generate.sources.local import bring_home
@@ -27,20 +28,6 @@ FILES = {
     "tokenizer/vocab.json": b"{}",
     "README.md": b"# Bot",
 }
-
-
-class Told:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def stage(self, text: str) -> None:
-        self.lines.append(text)
-
-    def count(self, what: str, done: int, total: int) -> None:
-        """Not looked at."""
-
-    def check(self) -> None:
-        """Nothing ends it."""
 
 
 @pytest.fixture(scope="module")

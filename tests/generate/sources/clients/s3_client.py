@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from support.told import Told
 
 from llmgate.errors import CannotRunError
 from llmgate.generate.sources.local import bring_home, models_root
@@ -30,20 +31,6 @@ FILES = {
     "README.md": b"# Bot",
     "optimizer.pt": b"state" * 1000,
 }
-
-
-class Told:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def stage(self, text: str) -> None:
-        self.lines.append(text)
-
-    def count(self, what: str, done: int, total: int) -> None:
-        """Not looked at."""
-
-    def check(self) -> None:
-        """Nothing ends it."""
 
 
 @pytest.fixture(scope="module")
