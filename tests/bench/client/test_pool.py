@@ -70,7 +70,8 @@ def test_connections_are_kept_ahead() -> None:
             pool.keep_ahead(2)
             taken = [pool.take(), pool.take()]
             assert None not in taken
-            await until(lambda: server.connections == 4)
+            await until(lambda: len(pool._idle) == 2)
+            assert server.connections == 4
             assert pool.take() is not None
 
         with_pool(server, use)
@@ -84,8 +85,7 @@ def test_what_the_server_closes_between_requests_is_opened_anew_at_once() -> Non
             connection = pool.take()
             assert connection is not None
             await carry(pool, connection)
-            await until(lambda: server.connections == 2)
-            await asyncio.sleep(0.05)
+            await until(lambda: server.connections == 2 and pool._idle not in ([], [connection]))
             fresh = pool.take()
             assert fresh is not None
             assert fresh is not connection
