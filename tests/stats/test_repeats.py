@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 from llmgate.errors import UndefinedError
-from llmgate.stats.power import required_pairs
+from llmgate.stats.planning.power import required_pairs
 from llmgate.stats.repeats import (
     PairedComponents,
     flip_shares,

@@ -18,7 +18,7 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.calibration.results import FIVE_POINTS, CalibrationRow, Cell, DecisionRule, Truth
 from llmgate.gate.calibration.simulated import truths
 from llmgate.gate.calibration.vectorised import Draws, Verdicts, decide_draws
-from llmgate.stats.power import t_pass_chance, tango_chances
+from llmgate.stats.planning.power import t_pass_chance, tango_chances
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -19,15 +19,15 @@ from llmgate.gate.calibration.serving_rule import (
     two_sigma,
 )
 from llmgate.gate.calibration.vectorised import Verdicts
-from llmgate.stats.detectable import smallest_number
-from llmgate.stats.rules import TRule
+from llmgate.stats.planning.detectable import smallest_number
+from llmgate.stats.planning.rules import TRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.random import Generator
 
-    from llmgate.stats.power import Chances
+    from llmgate.stats.planning.power import Chances
 
 __all__ = [
     "INDEPENDENT",

@@ -14,7 +14,7 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.evidence.pairing import Errors, Pairs, shared
 from llmgate.gate.metrics.intervals import FEW_CASES, FEW_CLUSTERS, TOLERATED_SKEW_ERROR, compare
 from llmgate.record.scores import texts
-from llmgate.stats.sequential import equal_fractions, obrien_fleming
+from llmgate.stats.sequential.looks import equal_fractions, obrien_fleming
 from llmgate.stats.unseen import unseen_share
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from llmgate.gate.decision.wording import count, percent
 from llmgate.stats import special
-from llmgate.stats.power import required_pairs, t_pass_chance, tango_chances, tango_required_pairs
+from llmgate.stats.planning.power import required_pairs, t_pass_chance, tango_chances, tango_required_pairs
 
 if TYPE_CHECKING:
     from llmgate.gate.metrics.metric import HypothesisTest, MetricTest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.stats.sequential import Bounds
+    from llmgate.stats.sequential.looks import Bounds
 
 __all__ = ["LookPoint", "look_point"]
 
@@ -37,7 +37,7 @@ class LookPoint:
 
     def bounds(self, alpha: float) -> Bounds:
         """O'Brien and Fleming's for this metric."""
-        from llmgate.stats.sequential import obrien_fleming  # noqa: PLC0415 - brings scipy, and few runs have looks
+        from llmgate.stats.sequential.looks import obrien_fleming  # noqa: PLC0415 - brings scipy, and few runs have looks
 
         return obrien_fleming(self.fractions, alpha=alpha)
 
@@ -49,7 +49,7 @@ class LookPoint:
         """A p-value that holds at whichever look the run ends, from that of a test that knows nothing of looks."""
         from scipy import special  # noqa: PLC0415 - heavy, and few runs have looks
 
-        from llmgate.stats.sequential import repeated_p  # noqa: PLC0415 - likewise
+        from llmgate.stats.sequential.looks import repeated_p  # noqa: PLC0415 - likewise
 
         return repeated_p(self.fractions, look=self.at, z=-float(special.ndtri(nominal)))
 

@@ -13,7 +13,7 @@ from llmgate.gate.metrics.serving_words import serving_reason
 from llmgate.gate.metrics.verdict import reference_of, verdict_on
 from llmgate.record.policy import Direction
 from llmgate.record.serving.policy import unit_of
-from llmgate.stats.power import required_pairs, t_chances
+from llmgate.stats.planning.power import required_pairs, t_chances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,7 +147,7 @@ def _variance(test: ServingTest, hypothesis: HypothesisTest) -> float:
 
 
 def _passing(test: ServingTest, variance: float, pairs: int, *, delta: float = 0.0) -> float:
-    """P(PASS) of a comparison: that of `stats.rules.TRule`, unbounded, whose module needs scipy."""
+    """P(PASS) of a comparison: that of `stats.planning.rules.TRule`, unbounded, whose module needs scipy."""
     return t_chances(
         delta=delta,
         standard_error=math.sqrt(variance / pairs),

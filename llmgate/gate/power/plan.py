@@ -10,7 +10,7 @@ from llmgate.gate.evidence.gather import feeds
 from llmgate.gate.metrics.tests import default_margin
 from llmgate.gate.power.serving import ServingNoise, ServingPower, hypotheses_of, plan_serving
 from llmgate.record.policy import Aggregate, Direction, MetricPolicy, Role
-from llmgate.stats.detectable import (
+from llmgate.stats.planning.detectable import (
     DEFAULT_POWER,
     minimum_detectable_effect,
     minimum_detectable_rate,
@@ -18,7 +18,7 @@ from llmgate.stats.detectable import (
     smallest_margin,
     smallest_number,
 )
-from llmgate.stats.rules import RateRule, TangoRule, TRule
+from llmgate.stats.planning.rules import RateRule, TangoRule, TRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmgate.gate.power.serving import ServingDesign
     from llmgate.record.policy import Policy
     from llmgate.record.schema import PlannedCase
-    from llmgate.stats.rules import ComparisonRule
+    from llmgate.stats.planning.rules import ComparisonRule
 
 __all__ = ["ASSUMED_DISCORDANCE", "Design", "MetricPower", "Power", "Threshold", "designs_of", "plan_power"]
 

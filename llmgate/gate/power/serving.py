@@ -16,13 +16,13 @@ from llmgate.gate.metrics.serving_scale import lost_margin
 from llmgate.record.policy import Direction, Role
 from llmgate.record.serving.plan import LEAST_PAIRS
 from llmgate.record.serving.policy import ServingPolicy
-from llmgate.stats.detectable import DEFAULT_POWER, minimum_detectable_effect, smallest_margin, smallest_number
-from llmgate.stats.rules import TRule
+from llmgate.stats.planning.detectable import DEFAULT_POWER, minimum_detectable_effect, smallest_margin, smallest_number
+from llmgate.stats.planning.rules import TRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from llmgate.stats.power import Chances
+    from llmgate.stats.planning.power import Chances
 
 __all__ = [
     "ASSUMED_RUN_CV",

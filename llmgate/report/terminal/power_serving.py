@@ -10,7 +10,7 @@ from llmgate.gate.serving.arms_spread import spreads_of_arms
 from llmgate.report.terminal.chances import chance
 from llmgate.report.visible import full_name
 from llmgate.report.words import percent, plural
-from llmgate.stats.detectable import DEFAULT_POWER
+from llmgate.stats.planning.detectable import DEFAULT_POWER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from llmgate.gate.calibration.resampled import (
 from llmgate.gate.calibration.results import Calibration, CalibrationRow, DecisionRule, Truth
 from llmgate.gate.calibration.system_pairs import choose
 from llmgate.record.results.paired import PairedResults, load_paired
-from llmgate.stats.power import tango_chances
+from llmgate.stats.planning.power import tango_chances
 
 if TYPE_CHECKING:
     from collections.abc import Callable

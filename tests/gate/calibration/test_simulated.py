@@ -18,7 +18,7 @@ from llmgate.gate.calibration.simulated import (
     truths,
     wald,
 )
-from llmgate.stats.power import tango_chances
+from llmgate.stats.planning.power import tango_chances
 
 RUNS = 5_000
 ROWS = {

@@ -20,7 +20,7 @@ from llmgate.gate.decision.types import Verdict
 from llmgate.gate.evidence.repeats import FLAKY_LISTED, repeat_scores
 from llmgate.gate.power.noise import check_same_model, noise_of_repeats, noise_of_run, texts_flipped
 from llmgate.record.manifest import ServerIdentity
-from llmgate.stats.power import t_pass_chance, tango_chances
+from llmgate.stats.planning.power import t_pass_chance, tango_chances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

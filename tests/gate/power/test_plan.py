@@ -20,7 +20,7 @@ from llmgate.gate.power.noise import noise_of_history, noise_of_repeats, noise_o
 from llmgate.gate.power.plan import Design, MetricPower, designs_of, plan_power
 from llmgate.record.policy import Aggregate, Direction, MetricPolicy, Policy, Role
 from llmgate.record.scores import ItemScore, ScoreTable
-from llmgate.stats.power import tango_chances
+from llmgate.stats.planning.power import tango_chances
 
 if TYPE_CHECKING:
     from llmgate.record.schema import Record

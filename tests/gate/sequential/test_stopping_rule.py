@@ -21,8 +21,8 @@ from llmgate.record.scores import ItemScore, ScoreTable, texts
 from llmgate.record.serving.policy import ServingPolicy
 from llmgate.record.waiver import Waiver
 from llmgate.stats.interval import Interval
-from llmgate.stats.power import tango_chances
-from llmgate.stats.sequential import equal_fractions, obrien_fleming
+from llmgate.stats.planning.power import tango_chances
+from llmgate.stats.sequential.looks import equal_fractions, obrien_fleming
 
 LOOKS = 5
 FRACTIONS = equal_fractions(LOOKS)

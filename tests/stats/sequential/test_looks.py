@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from llmgate.errors import UndefinedError
-from llmgate.stats.sequential import equal_fractions, obrien_fleming, repeated_p
+from llmgate.stats.sequential.looks import equal_fractions, obrien_fleming, repeated_p
 
 FRACTIONS = st.lists(st.integers(1, 19), min_size=0, max_size=4, unique=True).map(
     lambda ticks: (*(tick / 20 for tick in sorted(ticks)), 1.0)

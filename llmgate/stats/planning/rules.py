@@ -12,7 +12,7 @@ from typing import Protocol
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import check_alpha
-from llmgate.stats.power import Chances, t_chances, tango_chances
+from llmgate.stats.planning.power import Chances, t_chances, tango_chances
 
 __all__ = ["ComparisonRule", "RateRule", "TRule", "TangoRule", "rate_chances"]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from llmgate.errors import UndefinedError
-from llmgate.stats.power import required_pairs, t_pass_chance, tango_chances, tango_required_pairs
+from llmgate.stats.planning.power import required_pairs, t_pass_chance, tango_chances, tango_required_pairs
 from llmgate.stats.proportion import PairedCounts, tango
 
 # Simulated with 20,000 repetitions (margin 3 points, alpha 5 %) when the rule was designed:

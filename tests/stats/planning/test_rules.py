@@ -14,17 +14,17 @@ from statsmodels.stats.power import TTestPower, normal_sample_size_one_tail
 from statsmodels.stats.proportion import proportion_confint
 
 from llmgate.errors import UndefinedError
-from llmgate.stats.detectable import (
+from llmgate.stats.paired import t_interval
+from llmgate.stats.planning.detectable import (
     minimum_detectable_effect,
     minimum_detectable_rate,
     passing_rate,
     smallest_margin,
     smallest_number,
 )
-from llmgate.stats.paired import t_interval
-from llmgate.stats.power import required_pairs, t_chances, tango_chances, tango_required_pairs
+from llmgate.stats.planning.power import required_pairs, t_chances, tango_chances, tango_required_pairs
+from llmgate.stats.planning.rules import RateRule, TangoRule, TRule, rate_chances
 from llmgate.stats.proportion import clopper_pearson
-from llmgate.stats.rules import RateRule, TangoRule, TRule, rate_chances
 from llmgate.stats.unseen import widen_for_unseen
 
 # The t rule.

@@ -14,7 +14,7 @@ from llmgate.errors import UndefinedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmgate.stats.rules import ComparisonRule, RateRule
+    from llmgate.stats.planning.rules import ComparisonRule, RateRule
 
 __all__ = [
     "DEFAULT_POWER",

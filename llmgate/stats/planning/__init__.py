@@ -1,0 +1,1 @@
+"""Before there are data: chances of each verdict, detectable effects, sizes."""
