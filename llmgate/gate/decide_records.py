@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmgate.errors import RecordError
 from llmgate.gate.decide import decide_tests
 from llmgate.gate.decision.types import Decision, Problem
 from llmgate.gate.evidence.answered_by import same_model_asked
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    from llmgate.gate.attempts.earlier import Earlier
     from llmgate.gate.evidence.evidence import Evidence, Noise, RepeatScores
     from llmgate.gate.metrics.metric import ServingTest
     from llmgate.gate.sequential.verify_stop import SuiteLook
@@ -47,6 +49,7 @@ def decide_records(
     today: date | None = None,
     noise: Record | None = None,
     labels: Sequence[AnswerLabels] = (),
+    earlier: Sequence[Earlier] = (),
 ) -> Decision:
     """Decide on two run records.
 
@@ -59,12 +62,16 @@ def decide_records(
             champion's repeats or, without those, this comparison itself have to tell. It only enters the chances that
             stand beside the verdict.
         labels: What people say of answers to cases that were drawn, one file per metric.
+        earlier: The attempts of the same candidate before this one, whatever their order; their answers count
+            together with these, at the bounds that keep the error rate over all attempts.
 
     Raises:
         RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
         PolicyError: If the policy names a suite or metric that the candidate's record does not know.
         NotComparableError: If the two may not be compared; the message names the field and both values.
     """
+    if earlier:
+        raise RecordError("attempts cannot be counted together yet", where=candidate.manifest.run_id)
     policy = candidate.manifest.policy if policy is None else policy
     check_decidable(candidate)
     check_policy(candidate, policy)

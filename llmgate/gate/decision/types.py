@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Literal
 
 from llmgate.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+from llmgate.gate.decision.attempt_types import AttemptDecision
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
 from llmgate.gate.decision.look_types import LookDecision
+from llmgate.gate.decision.verdict_word import Verdict
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 
@@ -34,14 +35,6 @@ NOTHING_TO_COMPARE: Final = "there is nothing to compare with"
 """What is wrong with a metric that has no champion and no limit of its own."""
 SCORE_AGAIN: Final = "Score them again with the tool that wrote the file, and decide on the new one"
 """What to do about rows of a table that have no score."""
-
-
-class Verdict(StrEnum):
-    """The three words."""
-
-    PASS = "PASS"  # noqa: S105 - a verdict, not a password
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,6 +335,8 @@ class Decision:
         preferences: Wins, ties and losses of the candidate's answers, on each metric that `prefer` asserts feed.
         as_baseline: The run was made to be compared with, so a metric that has nothing to compare with yet does not
             stand in its way. The verdict is the same, and allows no promotion.
+        attempt: Which attempt of the same candidate it is, and what that costs; None where nothing is reserved for
+            further attempts and there were no earlier ones.
     """
 
     verdict: Verdict
@@ -364,6 +359,7 @@ class Decision:
     candidate_digest: str = ""
     champion_digest: str | None = None
     as_baseline: bool = False
+    attempt: AttemptDecision | None = None
 
     @property
     def barring(self) -> tuple[Problem, ...]:
