@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 __all__ = [
+    "ATTEMPT",
+    "ATTEMPTS",
+    "ATTEMPT_ID",
+    "ATTEMPT_KEY",
     "BASELINE",
     "BINDING",
     "EARNED",
@@ -63,3 +67,11 @@ OVERRIDE = "llmgate.override"
 """On a version that a person promoted although no verdict did: who, and why."""
 ROLLBACK = "llmgate.rollback"
 """On both versions of a rollback, with the alias behind a slash: when, from which version to which, and why."""
+ATTEMPT_KEY = "llmgate.attempt_key"
+"""On a run: what it is an attempt at; runs with the same are attempts of one candidate at one gate."""
+ATTEMPT_ID = "llmgate.attempt_id"
+"""On a run: which attempt. Written once the files that tell of it are there."""
+ATTEMPT = "llmgate.attempt"
+"""On a run and a version: which attempt it was, counted from 1."""
+ATTEMPTS = "llmgate.attempts"
+"""On a version, with the registry's id of a run behind a slash: that run's attempt, its key and its id."""

@@ -40,6 +40,8 @@ __all__ = [
     "ARMS_GLOB",
     "ARMS_PLAN",
     "ARM_RUN",
+    "ATTEMPTS_KEPT",
+    "ATTEMPTS_NAME",
     "CASES_NAME",
     "MANIFEST",
     "SEAL",
@@ -120,6 +122,10 @@ def _unsaid_of_run(manifest: Manifest) -> dict[str, Any] | None:
 
 
 CASES_NAME: Final = "cases.jsonl"
+ATTEMPTS_NAME: Final = "attempts.json"
+"""Which attempt of its candidate the run is; beside the record and not under its seal, as all that is decided on it."""
+ATTEMPTS_KEPT: Final = "attempts-kept.json.gz"
+"""What pooling needs of the attempts before it, and of its own."""
 SERVING_GLOB: Final = "serving-*.json"
 ARMS_GLOB: Final = "arms-*.json"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,9 @@ from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.label_file import read_labels
 from llmgate.record.policy import OnInconclusive
 from llmgate.record.run.loading import load_record
+from llmgate.session.attempts.counting import Attempts, counted_with
+from llmgate.session.attempts.own import as_problem
+from llmgate.session.attempts.place import attempts_of
 from llmgate.session.clock import today
 from llmgate.session.decide.opened import OpenedRecords
 
@@ -40,6 +44,8 @@ __all__ = [
 ]
 
 BASELINE_NAME: Final = "baseline.json"
+
+BY_NOTE: Final = Attempts()
 
 ALIAS_URI: Final = re.compile(r"^models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)$")
 
@@ -129,13 +135,27 @@ def decide_run(
     Raises:
         RecordError, NotComparableError, UndefinedError: See `decide_records`.
     """
+    records = records or OpenedRecords()
+    champion = Path(baseline.folder) if baseline else None
+    if settings.as_baseline and lacks_comparison(out, records):
+        # It cannot pass, so it is no attempt.
+        record = records.of(out)
+        decision = decide_records(record, None, loosened(record.manifest.policy, settings.allow_inconclusive), today=today())
+        return recorded(decision)
     decision = decide_folders(
         out,
-        Path(baseline.folder) if baseline else None,
+        champion,
         allow_inconclusive=settings.allow_inconclusive,
         records=records,
+        attempts=attempts_of(settings),
     )
     return recorded(decision) if settings.as_baseline else decision
+
+
+def lacks_comparison(out: Path, records: OpenedRecords) -> bool:
+    """Whether a gate of a run has no threshold, so that without a champion nothing can make it pass."""
+    policy = records.of(out).manifest.policy
+    return any(gate.gates and gate.min is None and gate.max is None for gate in (*policy.metrics, *policy.serving))
 
 
 def decide_folders(
@@ -148,6 +168,7 @@ def decide_folders(
     labels: Sequence[Path] = (),
     admissions: Sequence[Path] = (),
     records: OpenedRecords | None = None,
+    attempts: Attempts = BY_NOTE,
 ) -> Decision:
     """Take the decision from what is on disk.
 
@@ -160,6 +181,8 @@ def decide_folders(
         labels: Files of `llmgate labels sample`, filled in.
         admissions: Records of judges that were admitted after the run, beside those that the run named.
         records: What was read of them already, and is to be kept for the report.
+        attempts: Where the attempts before it are looked up, and this one is entered; by default what stands beside
+            the record is believed, and nothing is entered.
 
     Raises:
         UsageError: If there is a second run of a champion, but no champion.
@@ -169,9 +192,7 @@ def decide_folders(
     """
     records = records or OpenedRecords()
     record = with_admissions(records.of(candidate), admissions)
-    chosen = chosen_policy(record.manifest, policy)
-    if allow_inconclusive:
-        chosen = replace(chosen, inconclusive=OnInconclusive.ALLOW)
+    chosen = loosened(chosen_policy(record.manifest, policy), allow_inconclusive)
     if noise is not None and champion is None:
         raise UsageError(
             "a second run of the champion was given, but no champion", where=str(noise), fix="Name the champion's run"
@@ -179,7 +200,20 @@ def decide_folders(
     sheets = [read_labels(path) for path in labels]
     other = records.of(champion) if champion else None
     again = load_record(noise) if noise else None
-    return decide_records(record, other, chosen, today=today(), labels=sheets, noise=again)
+    decide = partial(decide_records, record, other, chosen, today=today(), labels=sheets, noise=again)
+    with counted_with(candidate, record, other, chosen, attempts) as attempt:
+        decision = decide(earlier=attempt.earlier, problems=attempt.problems)
+        try:
+            attempt.enter(decision)
+        except RecordError as error:
+            # A verdict that is counted nowhere is no PASS.
+            decision = decide(earlier=attempt.earlier, problems=(*attempt.problems, as_problem(error)))
+    return decision
+
+
+def loosened(policy: Policy, allow_inconclusive: bool) -> Policy:  # noqa: FBT001 - as the option has it
+    """The policy, with what the caller lets through."""
+    return replace(policy, inconclusive=OnInconclusive.ALLOW) if allow_inconclusive else policy
 
 
 def with_admissions(record: Record, paths: Sequence[Path]) -> Record:

@@ -16,6 +16,13 @@ RESULTS: Final = (
         default=False,
         help="Go on with the unfinished run in --out, keeping its answers.",
     ),
+    Option(
+        name="attempts",
+        metavar="DIR",
+        # In a file, whoever changes the repository could begin a new count.
+        by_hand=True,
+        help="Where attempts at a candidate are counted. Default: LLMGATE_ATTEMPTS, else .llmgate/attempts.",
+    ),
     Option(name="show-missed", kind="int", default=5, metavar="N", help="How many missed cases the summary shows."),
     Option(name="mlflow-uri", metavar="URI", help="Log the run to this MLflow tracking server or store."),
     Option(name="mlflow-experiment", metavar="NAME", default="llmgate", help="MLflow experiment of the run."),

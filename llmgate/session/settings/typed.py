@@ -86,6 +86,7 @@ class Settings:
     embed_api_key_env: str
     out: str | None
     resume: bool
+    attempts: str | None
     no_bench: bool
     serving_champion: str | None
     serving_hosting: str

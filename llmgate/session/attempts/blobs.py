@@ -1,0 +1,80 @@
+"""Files named by the digest of what they hold, packed; readable by their owner alone."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import RecordError
+from llmgate.record.disk import private_folder, read_regular, write_atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["MOST_BYTES", "pack", "read_blob", "unpack", "write_blob"]
+
+MOST_BYTES: Final = 1 << 30
+"""So large may a text be: some millions of cases."""
+MOST_PACKED: Final = 1 << 28
+
+
+def pack(text: bytes) -> bytes:
+    """Packed, always to the same bytes."""
+    return gzip.compress(text, compresslevel=6, mtime=0)
+
+
+def unpack(packed: bytes, *, where: str) -> bytes:
+    """What was packed.
+
+    Raises:
+        RecordError: If it is damaged, or larger than anything that is written.
+    """
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        text = unpacking.decompress(packed, MOST_BYTES)
+    except zlib.error as error:
+        raise RecordError(f"is damaged ({error})", where=where) from error
+    if not unpacking.eof or unpacking.unused_data:
+        raise RecordError("is damaged, or too large", where=where)
+    return text
+
+
+def write_blob(folder: Path, digest: str, text: bytes) -> None:
+    """Keep a text under its digest, unless it is there whole.
+
+    Raises:
+        RecordError: If it cannot be written.
+    """
+    with suppress(RecordError):
+        read_blob(folder, digest)
+        return
+    try:
+        private_folder(folder)
+    except OSError as error:
+        raise RecordError(f"cannot be made ({error.strerror})", where=str(folder)) from error
+    write_atomic(place(folder, digest), pack(text))
+
+
+def read_blob(folder: Path, digest: str) -> bytes:
+    """The text of a digest.
+
+    Raises:
+        RecordError: If it is missing, damaged, or another text.
+    """
+    path = place(folder, digest)
+    try:
+        packed = read_regular(path, limit=MOST_PACKED)
+    except OSError as error:
+        raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    text = unpack(packed, where=str(path))
+    if hashlib.sha256(text).hexdigest() != digest:
+        raise RecordError("holds something else than its name says", where=str(path))
+    return text
+
+
+def place(folder: Path, digest: str) -> Path:
+    """The file of a digest."""
+    return folder / f"{digest}.json.gz"
