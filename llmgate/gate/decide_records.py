@@ -50,7 +50,7 @@ def decide_records(
     noise: Record | None = None,
     labels: Sequence[AnswerLabels] = (),
     earlier: Sequence[Earlier] = (),
-    attempt_problems: Sequence[Problem] = (),
+    problems: Sequence[Problem] = (),
 ) -> Decision:
     """Decide on two run records.
 
@@ -65,7 +65,7 @@ def decide_records(
         labels: What people say of answers to cases that were drawn, one file per metric.
         earlier: The attempts of the same candidate before this one, whatever their order; their answers count
             together with these, at the bounds that keep the error rate over all attempts.
-        attempt_problems: What is wrong with the ledger they come from; it keeps the verdict from PASS.
+        problems: What is wrong with the ledger they come from; it keeps the verdict from PASS.
 
     Raises:
         RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
