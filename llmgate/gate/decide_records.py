@@ -65,7 +65,7 @@ def decide_records(
         labels: What people say of answers to cases that were drawn, one file per metric.
         earlier: The attempts of the same candidate before this one, whatever their order; their answers count
             together with these, at the bounds that keep the error rate over all attempts.
-        problems: What else keeps the verdict from PASS, such as attempts that a ledger lost.
+        problems: What is wrong with the ledger they come from; it keeps the verdict from PASS.
 
     Raises:
         RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
@@ -90,7 +90,7 @@ def decide_records(
     )
     evidence = replace(
         evidence,
-        problems=(*evidence.problems, *contradictions, *between, *problems),
+        problems=(*evidence.problems, *contradictions, *between),
         repeats=repeat_scores(candidate, policy),
     )
     champion_evidence = None

@@ -33,6 +33,7 @@ __all__ = [
     "ChampionRecord",
     "find_baseline",
     "log_run",
+    "open_mlflow",
     "open_registry",
     "promote",
 ]
@@ -71,6 +72,11 @@ def open_registry(uri: str | None, *, experiment: str = EXPERIMENT, create: bool
             where=uri,
             fix="Keep them in MLflow, and promote there by the signed verdict: `llmgate promote URI --verdict FILE`",
         )
+    return open_mlflow(uri, experiment=experiment, create=create)
+
+
+def open_mlflow(uri: str | None, *, experiment: str = EXPERIMENT, create: bool = False) -> MlflowRegistry:
+    """As `open_registry`, where nothing but MLflow will do."""
     return MlflowRegistry(*resolve_uris(uri, None), experiment=experiment, create=create)
 
 

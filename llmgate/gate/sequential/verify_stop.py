@@ -142,9 +142,9 @@ def confirm(
                 bounds=tuple(
                     LookBounds(
                         metric=test.policy.metric,
-                        alpha=test.policy.alpha,
+                        alpha=test.level,
                         fractions=test.look.fractions,
-                        z=test.look.bounds(test.policy.alpha).z,
+                        z=test.look.bounds(test.level).z,
                         looks=test.look.looks,
                     )
                     for test in own

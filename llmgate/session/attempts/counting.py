@@ -15,7 +15,7 @@ from llmgate.gate.attempts.earlier import Earlier
 from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.wording import count
 from llmgate.record.run.files import ATTEMPTS_NAME
-from llmgate.session.attempts.elsewhere import beside_others, read_elsewhere
+from llmgate.session.attempts.elsewhere import Brought, beside_others, read_elsewhere
 from llmgate.session.attempts.note import has_note, read_note, read_texts, write_note
 from llmgate.session.attempts.own import as_problem, found_of, kept_record, placed_behind
 
@@ -31,26 +31,13 @@ if TYPE_CHECKING:
     from llmgate.session.attempts.note import AttemptNote
     from llmgate.session.attempts.own import Found
 
-__all__ = ["Attempts", "Brought", "CountedWith", "counted_with"]
+__all__ = ["Attempts", "CountedWith", "counted_with"]
 
 UNKNOWN: Final = (
     "nothing tells which attempt of its candidate this run is, and the answers of earlier ones would count with it"
 )
 OTHER: Final = "what is noted beside this run is of other answers, or another gate"
 WHERE_IT_IS: Final = "Decide on it with `llmgate decide` where its attempt ledger is, and publish it again"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brought:
-    """Attempts that a registry knows.
-
-    Attributes:
-        folders: Each with a note and what was kept, as they stand beside records.
-        problems: What is known to be there and cannot be had.
-    """
-
-    folders: tuple[Path, ...] = ()
-    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +165,7 @@ def by_ledger(
     problems = [*brought.problems, *([problem] if problem else [])]
     own_folder = [out] if noted is not None else []
     ids = frozenset(entry.id for entry in chain.entries)
-    others = read_elsewhere([*own_folder, *beside_others(out, found.key, ids), *brought.folders], found.key)
+    others = read_elsewhere([*own_folder, *beside_others(out, found.key, ids)], found.key) | brought.known
     lacking = others.beyond(chain.entries)
     entries = [*chain.entries, *lacking]
 

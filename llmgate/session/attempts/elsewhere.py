@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from llmgate.gate.decision.types import Problem
     from llmgate.session.attempts.entry import AttemptEntry
 
-__all__ = ["KnownElsewhere", "beside_others", "read_elsewhere"]
+__all__ = ["Brought", "KnownElsewhere", "beside_others", "read_elsewhere"]
 
 MOST_NEIGHBOURS: Final = 5_000
 """So many runs beside a run are looked at."""
@@ -35,6 +37,10 @@ class KnownElsewhere:
     entries: Mapping[str, AttemptEntry]
     texts: Mapping[str, bytes]
 
+    def __or__(self, other: KnownElsewhere) -> KnownElsewhere:
+        """What both know."""
+        return KnownElsewhere(entries={**other.entries, **self.entries}, texts={**other.texts, **self.texts})
+
     def beyond(self, known: Sequence[AttemptEntry]) -> list[AttemptEntry]:
         """Those that a ledger lacks, in the order in which they were decided."""
         ids = {entry.id for entry in known}
@@ -48,6 +54,22 @@ class KnownElsewhere:
             found.append(entry if entry.replaces in ids else replace(entry, replaces=""))
             ids.add(entry.id)
         return found
+
+
+NOBODY: Final = KnownElsewhere(entries=MappingProxyType({}), texts=MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """Attempts that a registry knows.
+
+    Attributes:
+        known: What could be had.
+        problems: What is known to be there and cannot be had.
+    """
+
+    known: KnownElsewhere = NOBODY
+    problems: tuple[Problem, ...] = ()
 
 
 def read_elsewhere(folders: Iterable[Path], key: str) -> KnownElsewhere:

@@ -1,4 +1,4 @@
-"""Attempts that MLflow knows: runs on other machines, and of jobs that begin with an empty folder."""
+"""Attempts that MLflow knows: of other machines, and of jobs that begin with an empty folder."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError, RecordError
 from llmgate.gate.decision.types import Problem
+from llmgate.promote.elsewhere.address import is_elsewhere
 from llmgate.promote.mlflow_attempts import download_attempt, logged_attempts
-from llmgate.promote.registries import open_registry
-from llmgate.session.attempts.counting import Brought
+from llmgate.promote.registries import open_mlflow
+from llmgate.session.attempts.elsewhere import Brought, KnownElsewhere, read_elsewhere
 from llmgate.session.attempts.note import read_note, read_texts
 
 if TYPE_CHECKING:
     from llmgate.promote.mlflow_attempts import LoggedAttempt
     from llmgate.promote.mlflow_target import MlflowTarget
+    from llmgate.session.attempts.entry import AttemptEntry
 
 __all__ = ["brought_from"]
 
@@ -36,23 +38,53 @@ def brought_from(uri: str, experiment: str, key: str, known: frozenset[str]) -> 
     Returns:
         What was found. What cannot be had is a problem, and so is a server that does not answer.
     """
-    folders: list[Path] = []
-    problems: list[Problem] = []
+    entries: dict[str, AttemptEntry] = {}
+    texts: dict[str, bytes] = {}
+    problems: dict[str, Problem] = {}
+    if is_elsewhere(uri):
+        return Brought()  # Said where it is logged: such a registry keeps no runs.
     try:
-        target = open_registry(uri, experiment=experiment, create=True)
-        told = set(known)
+        target = open_mlflow(uri, experiment=experiment, create=True)
         for logged in logged_attempts(target, key):
-            if logged.id in told:
+            if logged.id in known or logged.id in entries:
                 continue
-            folder, problem = brought(target, logged, key)
-            if folder is not None:
-                note = read_note(folder)
-                told |= {note.own.id, *note.own.earlier}
-                folders.append(folder)
-            if problem is not None:
-                problems.append(problem)
-                told.add(logged.id)
+            try:
+                found = download(target, logged, key)
+            except (LlmgateError, OSError) as error:
+                problems[logged.id] = lost(logged, error)
+                continue
+            entries |= found.entries
+            texts |= found.texts
     except LlmgateError as error:
         what = f"the attempts that MLflow knows cannot be asked for ({error.what})"
-        problems.append(Problem(where=error.where or uri, what=what, fix="Mend that, and decide again"))
-    return Brought(folders=tuple(folders), problems=tuple(problems))
+        problems[""] = Problem(where=error.where or uri, what=what, fix="Mend that, and decide again")
+    # The same attempt may have been logged twice, and be whole once.
+    return Brought(
+        known=KnownElsewhere(entries=entries, texts=texts),
+        problems=tuple(problem for identity, problem in problems.items() if identity not in entries),
+    )
+
+
+def download(target: MlflowTarget, logged: LoggedAttempt, key: str) -> KnownElsewhere:
+    """What the files of one attempt tell.
+
+    Raises:
+        LlmgateError, OSError: If they cannot be had, or are of another attempt.
+    """
+    with tempfile.TemporaryDirectory(prefix="llmgate-attempt-") as folder:
+        lies = download_attempt(target, logged, Path(folder, "own"))
+        note = read_note(lies)
+        read_texts(lies)
+        if (note.own.key, note.own.id) != (key, logged.id):
+            raise RecordError("its files are of another attempt")
+        return read_elsewhere([lies], key)
+
+
+def lost(logged: LoggedAttempt, error: LlmgateError | OSError) -> Problem:
+    """An attempt that is known to have been made, and cannot be had."""
+    why = error.what if isinstance(error, LlmgateError) else error.strerror or str(error)
+    return Problem(
+        where=f"MLflow run {logged.run}",
+        what=f"attempt {logged.number or '?'} of this candidate ({logged.verdict}) cannot be read: {why}",
+        fix=RESTORE,
+    )
