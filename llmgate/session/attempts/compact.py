@@ -126,9 +126,7 @@ def shape_of(result: CaseResult) -> CaseResult:
     if isinstance(answer, Failure):
         bare = Failure(kind=answer.kind, message="not kept in the ledger")
     else:
-        bare = Generation(
-            text="", finish_reason=answer.finish_reason, latency_s=0.0, answered_by=answer.answered_by
-        )
+        bare = Generation(text="", finish_reason=answer.finish_reason, latency_s=0.0, answered_by=answer.answered_by)
     return CaseResult(
         key=ANY,
         answer=bare,
@@ -203,12 +201,12 @@ def features(refusal: int, characters: int, reading: int) -> AnswerFeatures:
 
 def changed_answers(before: Record, now: Record) -> list[CaseKey]:
     """Answers that had been evaluated and were evaluated otherwise since: filling in what is missing changes none."""
-    return [
-        key
-        for key, result in before.scored.items()
-        if result.evaluated
-        and ((again := now.scored.get(key)) is None or shape_of(again) != shape_of(result) or traits_differ(result, again))
-    ]
+    return [key for key, result in before.scored.items() if result.evaluated and differs(result, now.scored.get(key))]
+
+
+def differs(before: CaseResult, now: CaseResult | None) -> bool:
+    """Whether an answer that was evaluated is another now."""
+    return now is None or shape_of(now) != shape_of(before) or traits_differ(before, now)
 
 
 def traits_differ(before: CaseResult, now: CaseResult) -> bool:

@@ -6,28 +6,29 @@ same, is the same attempt. A run that was gone on with completes its attempt, if
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError
 from llmgate.gate.attempts.earlier import Earlier
-from llmgate.gate.decision.types import Problem
+from llmgate.gate.decision.types import Decision, Problem
 from llmgate.gate.decision.wording import count
 from llmgate.record.run.files import ATTEMPTS_NAME
 from llmgate.session.attempts.elsewhere import Brought, beside_others, read_elsewhere
+from llmgate.session.attempts.ledger import AttemptLedger
 from llmgate.session.attempts.note import has_note, read_note, read_texts, write_note
 from llmgate.session.attempts.own import as_problem, found_of, kept_record, placed_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from llmgate.gate.decision.types import Decision
     from llmgate.record.policy import Policy
     from llmgate.record.schema import Record
     from llmgate.session.attempts.entry import AttemptEntry
-    from llmgate.session.attempts.ledger import AttemptLedger, LedgerChain
+    from llmgate.session.attempts.ledger import LedgerChain
     from llmgate.session.attempts.note import AttemptNote
     from llmgate.session.attempts.own import Found
 
@@ -113,7 +114,8 @@ def counted_with(
             known = by_note(out, noted, problem, found) if noted is not None else CountedWith()
             yield replace(known, problems=(*known.problems, *brought.problems, as_problem(error)))
             return
-        yield by_ledger(out, chain, found, noted, problem, brought)
+        unreadable = (problem,) if problem is not None else ()
+        yield by_ledger(out, chain, found, noted, replace(brought, problems=(*brought.problems, *unreadable)))
 
 
 def own_note(out: Path) -> tuple[AttemptNote | None, Problem | None]:
@@ -130,9 +132,7 @@ def by_note(out: Path, noted: AttemptNote | None, problem: Problem | None, found
     """What counts with a record by what stands beside it."""
     if noted is None or (noted.own.id, noted.own.key) != (found.id, found.key):
         what = UNKNOWN if noted is None else OTHER
-        return CountedWith(
-            problems=(problem or Problem(where=str(out / ATTEMPTS_NAME), what=what, fix=WHERE_IT_IS),)
-        )
+        return CountedWith(problems=(problem or Problem(where=str(out / ATTEMPTS_NAME), what=what, fix=WHERE_IT_IS),))
     try:
         texts: Mapping[str, bytes] = read_texts(out)
     except RecordError as error:
@@ -143,9 +143,7 @@ def by_note(out: Path, noted: AttemptNote | None, problem: Problem | None, found
             raise RecordError("what was kept of it is gone", where=str(out / ATTEMPTS_NAME))
         return texts[digest]
 
-    return CountedWith(
-        earlier=earlier_of(noted.before, text), problems=smaller_reserves(noted.before, found.reserve)
-    )
+    return CountedWith(earlier=earlier_of(noted.before, text), problems=smaller_reserves(noted.before, found.reserve))
 
 
 def known_to_registry(ledger: AttemptLedger, attempts: Attempts, key: str) -> Brought:
@@ -158,11 +156,9 @@ def known_to_registry(ledger: AttemptLedger, attempts: Attempts, key: str) -> Br
     return attempts.brought(key, known)
 
 
-def by_ledger(
-    out: Path, chain: LedgerChain, found: Found, noted: AttemptNote | None, problem: Problem | None, brought: Brought
-) -> CountedWith:
+def by_ledger(out: Path, chain: LedgerChain, found: Found, noted: AttemptNote | None, brought: Brought) -> CountedWith:
     """What counts with a record by the ledger, with what notes and a registry know besides."""
-    problems = [*brought.problems, *([problem] if problem else [])]
+    problems = [*brought.problems]
     own_folder = [out] if noted is not None else []
     ids = frozenset(entry.id for entry in chain.entries)
     others = read_elsewhere([*own_folder, *beside_others(out, found.key, ids)], found.key) | brought.known

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError
+from llmgate.gate.decision.types import Problem
 from llmgate.record.disk import read_regular
 from llmgate.record.run.files import ATTEMPTS_NAME
+from llmgate.session.attempts.entry import AttemptEntry
 from llmgate.session.attempts.note import MOST_NOTE, read_note, read_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from llmgate.gate.decision.types import Problem
-    from llmgate.session.attempts.entry import AttemptEntry
 
 __all__ = ["Brought", "KnownElsewhere", "beside_others", "read_elsewhere"]
 

@@ -16,18 +16,17 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import open_own, private_folder, read_regular, write_atomic
 from llmgate.session.attempts.blobs import read_blob, write_blob
-from llmgate.session.attempts.entry import NOTHING, chain, read_chain
+from llmgate.session.attempts.entry import NOTHING, AttemptEntry, chain, read_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from llmgate.session.attempts.entry import AttemptEntry
 
 __all__ = ["AttemptLedger", "LedgerChain"]
 

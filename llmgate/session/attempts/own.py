@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,16 @@ from llmgate.errors import RecordError
 from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.verdict_word import Verdict
 from llmgate.gate.decision.wording import count
+from llmgate.record.schema import Record
 from llmgate.session.attempts.compact import changed_answers, compacted, digest_of, expanded
 from llmgate.session.attempts.entry import AttemptEntry, AttemptSide, attempt_id, current
 from llmgate.session.attempts.key import attempt_key
 from llmgate.session.clock import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from llmgate.record.policy import Policy
-    from llmgate.record.schema import Record
 
 __all__ = ["Found", "as_problem", "found_of", "kept_record", "placed_behind"]
 
@@ -133,9 +134,10 @@ def changed_since(side: AttemptSide, now: Record, text: Callable[[str], bytes]) 
     changed = changed_answers(before, now)
     if not changed:
         return None
+    some = f"{count(len(changed), 'answer')} of this run"
     return Problem(
         where=side.run,
-        what=f"{count(len(changed), 'answer')} of this run changed since it was decided on, the first is {min(changed)}",
+        what=f"{some} changed since it was decided on, the first is {min(changed)}",
         fix="Restore the record, or run anew without --resume: that is the next attempt",
     )
 

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision.types import Decision
     from llmgate.record.manifest import Manifest
-    from llmgate.record.policy import Policy
+    from llmgate.record.policy import MetricPolicy, Policy
     from llmgate.record.schema import Record
+    from llmgate.record.serving.policy import ServingPolicy
     from llmgate.session.settings.typed import Settings
 
 __all__ = [
@@ -140,7 +141,9 @@ def decide_run(
     if settings.as_baseline and lacks_comparison(out, records):
         # It cannot pass, so it is no attempt.
         record = records.of(out)
-        decision = decide_records(record, None, loosened(record.manifest.policy, settings.allow_inconclusive), today=today())
+        decision = decide_records(
+            record, None, loosened(record.manifest.policy, settings.allow_inconclusive), today=today()
+        )
         return recorded(decision)
     decision = decide_folders(
         out,
@@ -155,7 +158,8 @@ def decide_run(
 def lacks_comparison(out: Path, records: OpenedRecords) -> bool:
     """Whether a gate of a run has no threshold, so that without a champion nothing can make it pass."""
     policy = records.of(out).manifest.policy
-    return any(gate.gates and gate.min is None and gate.max is None for gate in (*policy.metrics, *policy.serving))
+    gates: list[MetricPolicy | ServingPolicy] = [*policy.metrics, *policy.serving]
+    return any(gate.gates and gate.min is None and gate.max is None for gate in gates)
 
 
 def decide_folders(
@@ -211,7 +215,7 @@ def decide_folders(
     return decision
 
 
-def loosened(policy: Policy, allow_inconclusive: bool) -> Policy:  # noqa: FBT001 - as the option has it
+def loosened(policy: Policy, allow_inconclusive: bool) -> Policy:
     """The policy, with what the caller lets through."""
     return replace(policy, inconclusive=OnInconclusive.ALLOW) if allow_inconclusive else policy
 
