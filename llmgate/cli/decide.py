@@ -75,6 +75,7 @@ human and error:
 @click.option(
     "--judge-admission", type=PATH, multiple=True, metavar="FILE", help="Admission record of a judge, after the run."
 )
+@click.option("--attempts", type=PATH, metavar="DIR", help="Where attempts are counted. [default: .llmgate/attempts]")
 @click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 on INCONCLUSIVE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole decision as JSON.")
 def decide(
@@ -87,6 +88,7 @@ def decide(
     noise: Path | None,
     labels: tuple[Path, ...],
     judge_admission: tuple[Path, ...],
+    attempts: Path | None,
     allow_inconclusive: bool,
     as_json: bool,
     **options: Any,
@@ -105,6 +107,8 @@ def decide(
             raise UsageError("--labels is for runs", fix="Name the folders of two runs, or add a column: --human")
         if judge_admission:
             raise UsageError("--judge-admission is for runs", fix="Scores alone do not say who judged: leave it out")
+        if attempts is not None:
+            raise UsageError("--attempts is for runs", fix="Scores alone do not say whose they are: leave it out")
         from llmgate.session.decide.results import decide_results
 
         question = question_from(options, policy=policy, allow_inconclusive=allow_inconclusive)
@@ -114,6 +118,7 @@ def decide(
     else:
         refuse_table_options(options)
         refuse_results(candidate, baseline)
+        from llmgate.session.attempts.place import attempts_at
         from llmgate.session.decide.records import decide_folders
 
         decision = decide_folders(
@@ -124,6 +129,7 @@ def decide(
             labels=labels,
             noise=noise,
             admissions=judge_admission,
+            attempts=attempts_at(attempts),
         )
     if as_json:
         click.echo(json_of(decision, with_headline=candidate is None), nl=False)

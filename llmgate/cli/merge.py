@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["merge"]
 
 OPTIONS: Final = frozenset(
-    {"baseline", "as-baseline", "allow-inconclusive", "out"}
+    {"baseline", "as-baseline", "allow-inconclusive", "out", "attempts"}
     | {"mlflow-uri", "mlflow-experiment", "registry-id", "alias", "signing-key"}
 )
 

@@ -21,16 +21,20 @@ __all__ = ["github_summary", "report"]
 @click.option(
     "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
 )
-def report(candidate: Path, baseline: Path | None, *, policy: Path | None, labels: tuple[Path, ...]) -> None:
+@click.option("--attempts", type=PATH, metavar="DIR", help="Where attempts are counted. [default: .llmgate/attempts]")
+def report(
+    candidate: Path, baseline: Path | None, *, policy: Path | None, labels: tuple[Path, ...], attempts: Path | None
+) -> None:
     """Write the report of a run again, from its record.
 
     CANDIDATE and BASELINE are folders of runs. Writes report.html, summary.md, decision.json and verdict.json into
     the candidate's folder; needs neither a model nor a network.
     """
+    from llmgate.session.attempts.place import attempts_at
     from llmgate.session.decide.publish import write_report
     from llmgate.session.decide.records import Baseline, decide_folders
 
-    decision = decide_folders(candidate, baseline, policy=policy, labels=labels)
+    decision = decide_folders(candidate, baseline, policy=policy, labels=labels, attempts=attempts_at(attempts))
     click.echo(write_report(candidate, decision, Baseline(folder=str(baseline)) if baseline else None))
 
 

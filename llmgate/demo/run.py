@@ -185,6 +185,7 @@ class Runner:
             "baseline": baseline,
             "out": str(out),
             "resume": True,
+            "attempts": str(self.folder / "attempts"),
             "mlflow_uri": self.mlflow_uri,
             "mlflow_experiment": "llmgate-demo",
             "mlflow_model": CHAMPION,

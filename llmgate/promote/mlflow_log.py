@@ -22,6 +22,7 @@ from llmgate.promote.mlflow_target import (
     noted_verdicts,
 )
 from llmgate.promote.mlflow_values import (
+    attempt_tags,
     dataset_facts,
     description,
     metric_datasets,
@@ -32,6 +33,7 @@ from llmgate.promote.mlflow_values import (
 )
 from llmgate.promote.target import LoggedRun, VersionFacts, parse_version_uri
 from llmgate.record.policy import Binding
+from llmgate.record.run.files import ATTEMPTS_KEPT, ATTEMPTS_NAME
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
@@ -103,7 +105,9 @@ class MlflowRegistry(MlflowTarget):
                 version = create(self, opened, run, new)
             ended_at = finish(self, opened.info.run_id, version)
         if version is not None:
-            values = version_tags(record.manifest, run.decision, opened.info.run_id, ended_at=ended_at)
+            values = version_tags(
+                record.manifest, run.decision, opened.info.run_id, ended_at=ended_at, attempt=run.attempt
+            )
             if new is None and record.manifest.model.binding is not Binding.WEIGHTS:
                 # Nothing showed that these weights are the version's, and a digest on a version says that they are.
                 del values[tags.WEIGHTS_DIGEST]
@@ -235,6 +239,7 @@ def datasets(record: Record) -> list[DatasetInput]:
 def log_files(target: MlflowTarget, run_id: str, run: GateRun, record: Record) -> None:
     """The records as they were sealed and nothing else of their folders, and what people read."""
     log_record(target, run_id, run.folder, record, RECORD_FOLDER)
+    log_attempt(target, run_id, run)
     if run.baseline is not None:
         log_record(target, run_id, run.baseline, load_record(run.baseline), BASELINE_FOLDER)
     named = (("report.html", run.report), (DECISION_FILE, run.decision_json), ("verdict.json", run.verdict_json))
@@ -244,6 +249,16 @@ def log_files(target: MlflowTarget, run_id: str, run: GateRun, record: Record) -
         if path.name != name:
             raise UsageError(f"this file must be called {name}", where=str(path))
         target.client.log_artifact(run_id, str(path))
+
+
+def log_attempt(target: MlflowTarget, run_id: str, run: GateRun) -> None:
+    """What tells of the attempt, and then the tags by which later ones find it: no tag is there without the files."""
+    if run.attempt is None:
+        return
+    for name in (ATTEMPTS_NAME, ATTEMPTS_KEPT):
+        target.client.log_artifact(run_id, str(run.folder / name), RECORD_FOLDER)
+    for name, value in attempt_tags(run.attempt).items():
+        target.client.set_tag(run_id, name, value)
 
 
 def log_record(target: MlflowTarget, run_id: str, folder: Path, record: Record, into: str) -> None:

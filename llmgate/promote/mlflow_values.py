@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmgate.gate.decision.types import Decision, MetricDecision
+    from llmgate.promote.target import AttemptName
     from llmgate.record.manifest import Manifest, SuiteIdentity
 
 __all__ = [
     "DatasetFacts",
+    "attempt_tags",
+    "attempts_in_words",
     "dataset_facts",
     "description",
     "metric_datasets",
@@ -152,11 +155,19 @@ def run_tags(manifest: Manifest, decision: Decision, *, subject: str | None, bas
     return {name: cut(value, MAX_TAG) for name, value in values.items() if value}
 
 
+def attempt_tags(attempt: AttemptName) -> dict[str, str]:
+    """The tags by which later attempts find a run; the one that is looked for last."""
+    return {tags.ATTEMPT: str(attempt.number), tags.ATTEMPT_KEY: attempt.key, tags.ATTEMPT_ID: attempt.id}
+
+
 def version_tags(
-    manifest: Manifest, decision: Decision, mlflow_run: str, *, ended_at: datetime
+    manifest: Manifest, decision: Decision, mlflow_run: str, *, ended_at: datetime, attempt: AttemptName | None = None
 ) -> dict[str, str | None]:
     """The tags of the version that was judged; None means that an older tag of that name no longer holds."""
+    counted = {f"{tags.ATTEMPTS}/{mlflow_run}": f"{attempt.number} {attempt.key} {attempt.id}"} if attempt else {}
     return {
+        **counted,
+        tags.ATTEMPT: attempts_in_words(decision) or None,
         tags.VERDICT: str(decision.verdict),
         tags.SUITE: cut(suites(manifest), MAX_TAG),
         tags.RUN_ID: manifest.run_id,
@@ -166,6 +177,15 @@ def version_tags(
         tags.BINDING: manifest.model.binding,
         f"{tags.VERDICTS}/{mlflow_run}": f"{decision.verdict} {ended_at.isoformat(timespec='milliseconds')}",
     }
+
+
+def attempts_in_words(decision: Decision) -> str:
+    """`3 (earlier: FAIL, INCONCLUSIVE)`, "" where nothing was counted."""
+    counted = decision.attempt
+    if counted is None:
+        return ""
+    earlier = f" (earlier: {', '.join(counted.earlier)})" if counted.earlier else ""
+    return cut(f"{counted.number}{earlier}", MAX_TAG)
 
 
 def suites(manifest: Manifest) -> str:

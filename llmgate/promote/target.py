@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llmgate.promote.mirror import Mirror
 
 __all__ = [
+    "AttemptName",
     "EvidenceFiles",
     "GateRun",
     "LoggedRun",
@@ -151,6 +152,21 @@ class PromotionEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptName:
+    """Which attempt at a candidate a gate run is.
+
+    Attributes:
+        key: What it is an attempt at: the same for all of them.
+        id: Tells it from the others.
+        number: Counted from 1.
+    """
+
+    key: str
+    id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateRun:
     """What a gate run left behind.
 
@@ -163,6 +179,7 @@ class GateRun:
         baseline: The folder of the record that it was compared with, None without one.
         baseline_uri: The version that it was compared with, `models:/NAME/VERSION`, where there is one.
         serving: Serving figures by name, with their unit in the name (`ttft_p50_s`).
+        attempt: Which attempt it is; None where it was not counted.
     """
 
     folder: Path
@@ -173,6 +190,7 @@ class GateRun:
     baseline: Path | None = None
     baseline_uri: str | None = None
     serving: Mapping[str, float] = field(default_factory=lambda: NO_FIGURES)
+    attempt: AttemptName | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

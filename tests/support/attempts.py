@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from support.records import make_decision, make_policy, make_record
-
 from llmgate.gate.decision.verdict_word import Verdict
 from llmgate.session.attempts.counting import Attempts, CountedWith, counted_with
 from llmgate.session.attempts.ledger import AttemptLedger
+from support.records import make_decision, make_policy, make_record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,11 +15,13 @@ from llmgate.session.attempts.elsewhere import Brought, KnownElsewhere, read_els
 from llmgate.session.attempts.note import read_note, read_texts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from llmgate.promote.mlflow_attempts import LoggedAttempt
     from llmgate.promote.mlflow_target import MlflowTarget
     from llmgate.session.attempts.entry import AttemptEntry
 
-__all__ = ["brought_from"]
+__all__ = ["brought_from", "verdicts_known_to"]
 
 RESTORE: Final = "Restore the artifacts of that run, or log it again from where it ran"
 
@@ -63,6 +65,18 @@ def brought_from(uri: str, experiment: str, key: str, known: frozenset[str]) -> 
         known=KnownElsewhere(entries=entries, texts=texts),
         problems=tuple(problem for identity, problem in problems.items() if identity not in entries),
     )
+
+
+def verdicts_known_to(uri: str, experiment: str, key: str, known: Collection[str]) -> list[str]:
+    """The verdicts of the attempts at a key that MLflow knows and are not known here, in order.
+
+    Raises:
+        CannotRunError: If MLflow cannot be reached.
+    """
+    if is_elsewhere(uri):
+        return []
+    found = {one.id: one.verdict for one in reversed(logged_attempts(open_mlflow(uri, experiment=experiment), key))}
+    return [verdict for identity, verdict in found.items() if identity not in known]
 
 
 def download(target: MlflowTarget, logged: LoggedAttempt, key: str) -> KnownElsewhere:

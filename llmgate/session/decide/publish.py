@@ -15,6 +15,7 @@ from llmgate.record.run.watch import RunLock
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.view import build_view
+from llmgate.session.attempts.note import has_note, read_note
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.github import DECISION_NAME, RESULT_NAMES
 from llmgate.session.decide.opened import OpenedRecords
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
     from llmgate.gate.serving.summary import ServingSummary
     from llmgate.generate.sources.place import Place
-    from llmgate.promote.target import NewVersion
+    from llmgate.promote.target import AttemptName, NewVersion
     from llmgate.record.manifest import ModelIdentity
     from llmgate.record.schema import Record
     from llmgate.record.serving.trace import ServingTrace
@@ -174,6 +175,7 @@ def publish(
             baseline=Path(baseline.folder) if baseline else None,
             baseline_uri=baseline.uri if baseline else None,
             serving=serving_figures(record),
+            attempt=attempt_name(out),
         ),
         subject=settings.registry_uri,
         new=new,
@@ -194,6 +196,21 @@ def publish(
     version = registry.version(logged.version.name, logged.version.version)
     posted = post_verdict(registry, version, logged.run_id, out, decision=decision, baseline=baseline, signing=signing)
     return note_published(replace(published, signed=str(posted)))
+
+
+def attempt_name(out: Path) -> AttemptName | None:
+    """Which attempt a run is by what stands beside its record, None where it was not counted.
+
+    Raises:
+        RecordError: If what stands there cannot be read.
+    """
+    # As in `publish`.
+    from llmgate.promote.target import AttemptName  # noqa: PLC0415
+
+    if not has_note(out):
+        return None
+    own = read_note(out).own
+    return AttemptName(key=own.key, id=own.id, number=own.number)
 
 
 def withdraw(out: Path) -> None:

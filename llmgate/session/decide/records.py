@@ -37,6 +37,7 @@ __all__ = [
     "Baseline",
     "champion_folder",
     "chosen_policy",
+    "compared_with",
     "decide_folders",
     "decide_run",
     "note_baseline",
@@ -126,6 +127,16 @@ def noted_baseline(out: Path) -> Baseline | None:
         raise RecordError(
             f"the note of the baseline cannot be read ({error})", where=str(path), fix="Name the baseline again"
         ) from error
+
+
+def compared_with(out: Path) -> str | None:
+    """Folder of the champion's record by the note beside a run, None without one.
+
+    Raises:
+        RecordError: If there is a note that cannot be read.
+    """
+    noted = noted_baseline(out) if (out / BASELINE_NAME).exists() else None
+    return noted.folder if noted is not None else None
 
 
 def decide_run(

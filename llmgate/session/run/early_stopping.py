@@ -20,6 +20,7 @@ from llmgate.record.order import case_order
 from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Record
 from llmgate.report.visible import one_line
+from llmgate.session.attempts.before import verdicts_before
 from llmgate.session.decide.records import noted_baseline
 from llmgate.session.reach.target import judge_place
 
@@ -190,6 +191,11 @@ def make_monitor(
     if not run.manifest.looks:
         return None
     baseline = noted_baseline(out)
+    before = verdicts_before(settings, run.manifest, baseline.folder if baseline is not None else None)
+    if before != ():
+        # Answers of all attempts count together, and a case that was not asked would count with fewer.
+        progress.stage("all cases are asked, because this candidate was tried before")
+        return None
     # One that waits for its judge is told below to be none that can be compared with yet.
     champion = None if baseline is None else load_record(Path(baseline.folder), unfinished=True)
     possible = []

@@ -13,8 +13,9 @@ from llmgate.record.run.loading import load_record
 from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.record.run.watch import LOCK_NAME, REASON_NAME
 from llmgate.report.visible import one_line
+from llmgate.session.attempts.before import attempt_lines
 from llmgate.session.clock import timestamp
-from llmgate.session.decide.records import BASELINE_NAME
+from llmgate.session.decide.records import BASELINE_NAME, compared_with
 from llmgate.session.heartbeat import gather_all, run_async
 from llmgate.session.reach.known_secrets import clean_logs, errors_redacted, redactor, short_keys
 from llmgate.session.reach.sources import localised, refuse_moved
@@ -157,6 +158,8 @@ def asking(
                 progress.stage(line)
             run = open_run(settings, planned, target, out)
             closing.callback(run.close)
+            for line in attempt_lines(settings, run.manifest, compared_with(out)):
+                progress.stage(line)
             arms = arms_of(settings, planned, run, target, progress=progress)
             looks = make_monitor(settings, planned, run, out, progress=progress)
             if inbox is not None:
