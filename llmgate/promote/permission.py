@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Decision, Verdict
+from llmgate.gate.decision.wording import attempt_words
 from llmgate.promote.alias import alias_problem
+from llmgate.promote.counted import noted_attempts
 from llmgate.promote.promotion_facts import AGAIN, PromotionFacts, instant, utc
 from llmgate.promote.succession import against_the_holder, as_strict, kept, two_models, with_what_earned_it
 from llmgate.promote.target import VersionFacts
@@ -157,17 +159,22 @@ def essence(decision: Decision) -> tuple[object, ...]:
         tuple((m.suite, m.metric, m.verdict, m.waived) for m in decision.metrics),
         tuple((part.name, part.failed, part.waived) for part in decision.slices),
         decision.required_failures,
+        decision.attempt.digests if decision.attempt is not None else (),
     )
 
 
 def passed(facts: PromotionFacts) -> str | None:
     """The verdict is PASS, and something gated."""
     d = facts.evidence.decision
+    tried = f" ({words})" if (words := attempt_words(d.attempt)) else ""
     if d.verdict is Verdict.FAIL:
-        return f"the verdict is FAIL, repair the regression that the report in {facts.evidence.where} shows and {AGAIN}"
+        return (
+            f"the verdict is FAIL{tried}, repair the regression that the report in {facts.evidence.where} shows and "
+            f"{AGAIN}"
+        )
     if d.verdict is Verdict.INCONCLUSIVE:
         return (
-            "the verdict is INCONCLUSIVE, which never allows a promotion; "
+            f"the verdict is INCONCLUSIVE{tried}, which never allows a promotion; "
             f"evaluate more cases or clear the errors in the report in {facts.evidence.where}"
         )
     gating = [m for m in d.metrics if m.gates and not m.waived]
@@ -190,6 +197,29 @@ def latest(facts: PromotionFacts) -> str | None:
             f"{later[-1]}; {AGAIN}"
         )
     return None
+
+
+def counted(facts: PromotionFacts) -> str | None:
+    """The attempts that the version's tags tell of were counted, if they were made before this one was sealed."""
+    e = facts.evidence
+    noted = noted_attempts(facts.version)
+    own = noted.get(e.run)
+    sealed_at = instant(e.candidate.seal.sealed_at)
+    if own is None or sealed_at is None:
+        return None
+    known = {own.id, *(e.decision.attempt.digests if e.decision.attempt is not None else ())}
+    ended = {past.run: past for past in facts.past}
+    left_out = [
+        ended[run]
+        for run, other in noted.items()
+        if other.key == own.key and other.id not in known and run in ended and ended[run].ended_at < sealed_at
+    ]
+    if not left_out:
+        return None
+    return (
+        f"{e.where} calls itself attempt {own.number} and does not count {len(left_out)} that came before it "
+        f"({', '.join(map(str, left_out))}); {AGAIN} with --mlflow-uri, so that they count together"
+    )
 
 
 def explained(facts: PromotionFacts) -> str | None:
@@ -219,6 +249,7 @@ CHECKS: tuple[Callable[[PromotionFacts], str | None], ...] = (
     untampered,
     passed,
     latest,
+    counted,
     about_this_version,
     not_recreated,
     bound,

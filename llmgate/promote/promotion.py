@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError, PromotionRefusedError
+from llmgate.gate.decision.wording import attempt_words
 from llmgate.promote import tags
 from llmgate.promote.alias import CHAMPION, alias_problem
 from llmgate.promote.earned import keep_evidence, read_earned
@@ -49,6 +50,7 @@ class Promotion:
         binding: What ties the run that was judged to the version; None for an override, which judged none.
         weaker: What its policy asks less for than the one by which the alias was earned before, and was accepted.
         past: All gate runs of the version; the last one is the one that counted.
+        attempt: Which attempt at the candidate it was, with the verdicts before it; "" at the first.
     """
 
     alias: str
@@ -61,6 +63,7 @@ class Promotion:
     binding: Binding | None
     weaker: tuple[str, ...]
     past: tuple[PastVerdict, ...]
+    attempt: str = ""
 
     def lines(self) -> list[str]:
         """What else a reader has to know, one line each."""
@@ -71,6 +74,8 @@ class Promotion:
             lines.append(f"binding: {self.binding}, {weights if self.binding is Binding.WEIGHTS else claim}")
         if self.signed is not None:
             lines.append(f"signed verdict: {self.signed}")
+        if self.attempt:
+            lines.append(self.attempt)
         if len(self.past) > 1:
             lines.append(f"verdicts: {', '.join(map(str, self.past))}; the latest counts")
         if self.weaker:
@@ -169,6 +174,7 @@ def promote_version(
             binding=answer.binding,
             weaker=answer.weaker,
             past=past,
+            attempt=attempt_words(evidence.decision.attempt),
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from llmgate.promote import tags
 from llmgate.promote.alias import CHAMPION
 from llmgate.promote.attached import attached_verdicts, attempts_so_far, held_by
+from llmgate.promote.counted import tried_before
 from llmgate.promote.mirror import MirrorEvent
 from llmgate.promote.mlflow_target import noted_verdicts
 from llmgate.promote.promotion_facts import instant
@@ -41,6 +42,7 @@ class ChampionStatus:
         issued_at: When it was given.
         sentence: What it says in words; for an override who overrode, and why.
         attempts: How many verdicts were taken on this version.
+        tried: Which attempt at this candidate its last verdict is, with those before it; "" at the first.
         reason: Why the alias was rolled back to it, "" if it was not.
     """
 
@@ -54,6 +56,7 @@ class ChampionStatus:
     sentence: str
     attempts: int
     reason: str
+    tried: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,7 @@ class WaitingVersion:
         expires_at: From when on it promotes nothing.
         spent: Whether that verdict has given it the alias before, and promotes no second time.
         attempts: How many verdicts were taken on it.
+        tried: Which attempt at this candidate its last verdict is, with those before it; "" at the first.
     """
 
     version: str
@@ -79,6 +83,7 @@ class WaitingVersion:
     expires_at: datetime | None
     spent: bool
     attempts: int
+    tried: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +180,7 @@ def champion_status(holder: VersionFacts, alias: str, mirror: Mirror | None, *, 
         sentence=sentence_of(verdict) if verdict is not None else "",
         attempts=attempts_so_far(holder, alias, mirror, tuple(noted_verdicts(holder))),
         reason=rolled_back["reason"] if rolled_back is not None and how == "rolled-back" else "",
+        tried=tried_before(holder),
     )
 
 
@@ -212,4 +218,5 @@ def waiting(version: VersionFacts, alias: str, mirror: Mirror | None) -> Waiting
         expires_at=signed.expires_at if newest and signed is not None else None,
         spent=newest and signed is not None and mirror is not None and signed.digest in mirror.earned,
         attempts=attempts_so_far(version, alias, mirror, tuple(past)),
+        tried=tried_before(version),
     )

@@ -13,6 +13,7 @@ from llmgate.report.arm_rows import ArmsView, CurveView
 from llmgate.report.limits import ReportLimits
 from llmgate.report.panels.admissions import admission_panels
 from llmgate.report.panels.anchors import anchors_panel
+from llmgate.report.panels.attempts import attempt_panels
 from llmgate.report.panels.cases import CaseBook
 from llmgate.report.panels.facts import facts
 from llmgate.report.panels.looks import asked_of, look_panel
@@ -181,6 +182,8 @@ def _panels(candidate: Record, decision: Decision, most: int) -> Iterator[Panel]
         yield waivers_panel(decision.waivers)
     if decision.looks:
         yield look_panel(decision.looks)
+    if decision.attempt is not None:
+        yield from attempt_panels(decision.verdict, decision.attempt)
     if decision.slices:
         yield tested_slices_panel(decision, most=most)
     yield from repeat_panels(decision.repeats, most=most)

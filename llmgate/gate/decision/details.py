@@ -6,7 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import MetricDecision, SliceDecision, Verdict
-from llmgate.gate.decision.wording import count, name_some, one_line, points, share, short_name, short_names, verb
+from llmgate.gate.decision.wording import (
+    attempt_words,
+    count,
+    name_some,
+    one_line,
+    points,
+    share,
+    short_name,
+    short_names,
+    verb,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,6 +93,8 @@ def _details(decision: Decision) -> Iterator[tuple[str, str]]:
     for look in decision.looks:
         if look.stopped or look.reserve:
             yield "Early stop", look.sentence
+    if decision.attempt is not None and (words := attempt_words(decision.attempt)):
+        yield "Attempt", f"{words}. {decision.attempt.sentence}".strip()
 
 
 def _waivers(uses: Sequence[WaiverUse]) -> Iterator[tuple[str, str]]:

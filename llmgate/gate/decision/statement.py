@@ -14,6 +14,7 @@ from llmgate.record.policy import written_policy
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llmgate.gate.decision.attempt_types import AttemptDecision
     from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.judges.identity import JudgeIdentity
@@ -134,6 +135,7 @@ def statement(
         "slicesFailed": [part.name for part in decision.slices if part.failed and not part.waived],
         "waivers": [asdict(use) for use in decision.waivers],
         "outputs": [asdict(drift) for drift in decision.outputs],
+        **({"attempt": _attempt(decision.attempt)} if decision.attempt is not None else {}),
         "serving": [dict(figures) for figures in serving],
         **({"arms": [dict(figures) for figures in arms]} if arms else {}),
         "decision": hashlib.sha256(decision_to_json(decision).encode()).hexdigest(),
@@ -196,6 +198,16 @@ def _metric(metric: MetricDecision) -> dict[str, object]:
     values = asdict(metric)
     return {
         key: value for key, value in values.items() if key not in {"reason", "notes"} and (value or key not in _LATER)
+    }
+
+
+def _attempt(attempt: AttemptDecision) -> dict[str, object]:
+    """Which attempt it is, and those whose answers count with it."""
+    return {
+        "number": attempt.number,
+        "reserve": attempt.reserve,
+        "earlier": [verdict.value for verdict in attempt.earlier],
+        "ids": list(attempt.digests),
     }
 
 

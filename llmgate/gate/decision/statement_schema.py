@@ -97,6 +97,14 @@ def verdict_schema() -> dict[str, Any]:
                 "description": "Serving measured on two arms, run by run: the figures that gate.",
                 "items": arms_shape(),
             },
+            "attempt": shape(
+                {
+                    "number": {"type": "integer", "minimum": 1, "description": "Which attempt at this candidate."},
+                    "reserve": {"type": "number", "description": "Share of every alpha that is kept for further ones."},
+                    "earlier": {"type": "array", "items": {"enum": list(OUTCOMES)}, "description": "In order."},
+                    "ids": texts("Which attempts counted with it, in order."),
+                }
+            ),
             "tools": {"type": "object", "description": "What answered and measured, with versions."},
             "llmgate": text("The version of llmgate that measured."),
             "leftOut": {

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from llmgate.gate.decision.attempt_types import AttemptDecision
     from llmgate.gate.decision.types import MetricDecision
 
 __all__ = [
     "amount",
+    "attempt_words",
     "count",
     "figure_name",
     "name_some",
@@ -28,6 +30,13 @@ _NAMED = 3
 """How many of the affected cases are named."""
 _MOST_DECIMALS = 6
 _LATENCY_WORDS: Final = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2el": "E2E latency"}
+
+
+def attempt_words(attempt: AttemptDecision | None) -> str:
+    """`attempt 3; earlier: INCONCLUSIVE, FAIL`; "" where nothing came before."""
+    if attempt is None or not attempt.earlier:
+        return ""
+    return f"attempt {attempt.number}; earlier: {', '.join(attempt.earlier)}"
 
 
 def count(number: int, noun: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
+from llmgate.gate.decision.wording import attempt_words
 from llmgate.gate.evidence.answered_by import same_model_asked, seems_same
 from llmgate.gate.metrics.policy_changes import weaker_than
 from llmgate.record.policy import Binding, OnInconclusive
@@ -46,6 +47,8 @@ def notices(candidate: Record, champion: Record | None, decision: Decision) -> I
         text = f"Both runs asked one name at one endpoint; only labels say that two models answered: {labels}."
         yield Notice(text=text, serious=True)
     yield from stop_notices(candidate, champion, decision)
+    if words := attempt_words(decision.attempt):
+        yield Notice(text=f"{words[0].upper()}{words[1:]}. All their answers count together.", serious=False)
     if text := _trials(candidate):
         yield Notice(text=text, serious=True)
     if manifest.self_judges:

@@ -35,6 +35,7 @@ MOST_FORMER: Final = 5
 STYLES: Final[dict[str, Style]] = {"PASS": "good", "FAIL": "bad", "INCONCLUSIVE": "warn"}
 SENTENCE: Final = 300
 REASON: Final = 200
+TRIED: Final = 200
 
 
 def roll_back_alias(uri: str, *, alias: str, to: str | None, reason: str, mlflow_uri: str | None = None) -> RolledBack:
@@ -125,7 +126,8 @@ def champion_lines(status: Status, width: int) -> Iterator[LedLine]:
     if champion.sentence:
         yield from labelled("", one_line(champion.sentence, SENTENCE), width, indent=INDENT)
     if champion.attempts:
-        yield from labelled("attempts", f"{champion.attempts}", width, indent=INDENT)
+        tried = f"; by its last verdict attempt {one_line(champion.tried, TRIED)}" if champion.tried else ""
+        yield from labelled("attempts", f"{champion.attempts}{tried}", width, indent=INDENT)
     if status.former:
         more = len(status.former) - MOST_FORMER
         shown = ", ".join(status.former[:MOST_FORMER]) + (f" and {more} more" if more > 0 else "")
@@ -190,7 +192,9 @@ def waiting_words(version: WaitingVersion) -> str:
         words.append(version.signed[:DIGEST])
         if version.expires_at is not None and version.outcome == "PASS":
             words.append(f"until {version.expires_at:%Y-%m-%d}")
-    if version.attempts > 1:
+    if version.tried:
+        words.append(f"attempt {one_line(version.tried, TRIED)}")
+    elif version.attempts > 1:
         words.append(f"attempt {version.attempts}")
     return ", ".join(words)
 

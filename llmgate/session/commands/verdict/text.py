@@ -81,13 +81,22 @@ def facts(verdict: VerdictStatement, envelope: Envelope, now: datetime) -> Itera
     for name, digest in verdict.records.items():
         yield RECORDS.get(name, name), digest or "none"
     if verdict.kind == "gate":
-        yield "attempt", str(verdict.attempts)
+        yield "attempt", attempt(verdict.attempts, told)
     yield "issued", utc(verdict.issued_at)
     ended = now >= verdict.expires_at
     yield "expires", f"{utc(verdict.expires_at)}{', which is over: it promotes nothing any more' if ended else ''}"
     yield "verdict", verdict.digest
     for signature in envelope.signatures:
         yield "key id", signature.keyid or "none told"
+
+
+def attempt(on_version: int, told: Mapping[str, Any]) -> str:
+    """Which verdict on the version it is, and which attempt at the candidate."""
+    counted = told.get("attempt")
+    earlier = texts(counted.get("earlier")) if isinstance(counted, dict) else ()
+    if not isinstance(counted, dict) or not earlier:
+        return str(on_version)
+    return f"{on_version} on this version; {counted.get('number')} at this candidate, earlier: {', '.join(earlier)}"
 
 
 def champion(told: ChampionFacts | None) -> Iterator[tuple[str, str]]:
