@@ -24,6 +24,7 @@ First steps:
 
 COMMANDS = {
     "anchors": "anchors:anchors_group",
+    "attempts": "attempts:attempts",
     "bench": "bench:bench",
     "calibrate": "calibrate:calibrate",
     "dataset": "datasets:dataset_group",
@@ -77,6 +78,7 @@ SECTIONS = {
         "serve": "start the server that the gate would start, and keep it on",
         "show": "print the cases that got worse",
         "merge": "make one run of its shards, and decide",
+        "attempts": "list what was tried, and what it came to",
         "report": "write a run's report again",
         "demo": "see the gate at work on a small real model",
     },

@@ -21,8 +21,8 @@ STATES: Final = {Verdict.PASS: State.PASS, Verdict.FAIL: State.FAIL, Verdict.INC
 SHOWN: Final = 12
 """Digits of an attempt's id."""
 NOT_GUARANTEED: Final = (
-    "Not counted are runs outside of the ledger, and those of a ledger that was deleted; a new version of the suite begins"
-    " a new count."
+    "Not counted are runs outside of the ledger, and those of a ledger that was deleted; a new version of the suite"
+    " begins a new count."
 )
 
 

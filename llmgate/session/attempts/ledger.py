@@ -134,7 +134,15 @@ class AttemptLedger:
         """
         return self._read(key)
 
-    def keys(self) -> tuple[str, ...]:
+    def text(self, key: str, digest: str) -> bytes:
+        """What was kept of an attempt, without the lock.
+
+        Raises:
+            RecordError: If it is missing or damaged.
+        """
+        return read_blob(self.root / key / KEPT, digest)
+
+    def keys_known(self) -> tuple[str, ...]:
         """All keys, those whose attempts are gone included."""
         folders = [path.name for path in self.root.iterdir()] if self.root.is_dir() else []
         return tuple(sorted({*filter(KEY.fullmatch, folders), *read_heads(self.root / HEADS)}))
