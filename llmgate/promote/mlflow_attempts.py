@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.promote import tags
@@ -14,7 +16,6 @@ from llmgate.record.run.files import ATTEMPTS_KEPT, ATTEMPTS_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from mlflow.entities import Run
 
@@ -108,5 +109,8 @@ def download_attempt(target: MlflowTarget, logged: LoggedAttempt, into: Path) ->
         if not is_artifact_store(logged.artifacts):
             raise OSError(f"keeps its files at {logged.artifacts!r}, from where llmgate takes none")
         for name in (ATTEMPTS_NAME, ATTEMPTS_KEPT):
-            target.client.download_artifacts(logged.run, f"{RECORD_FOLDER}/{name}", str(into))
-    return into / RECORD_FOLDER
+            # Some stores keep the folders above a file, and others do not.
+            lies = Path(target.client.download_artifacts(logged.run, f"{RECORD_FOLDER}/{name}", str(into)))
+            if lies != into / name:
+                shutil.copyfile(lies, into / name)
+    return into
