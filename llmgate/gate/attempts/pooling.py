@@ -6,7 +6,6 @@ evaluated in one of the runs has no score in the pooled table either, as if a re
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.scores import Items
 
-__all__ = ["aligned", "pool_tables"]
+__all__ = ["pool_tables", "scores_at"]
 
 
 def pool_tables(tables: Sequence[ScoreTable], *, partial: Sequence[bool] = (), side: str = "candidate") -> ScoreTable:
@@ -42,10 +41,10 @@ def pool_tables(tables: Sequence[ScoreTable], *, partial: Sequence[bool] = (), s
     if len(tables) == 1:
         return last
     places = [
-        aligned(table, last.items, may_lack=lacks, where=f"{last.suite}::{last.metric}", side=f"{side}'s attempt {at}")
+        _aligned(table, last.items, may_lack=lacks, where=f"{last.suite}::{last.metric}", side=f"{side}'s attempt {at}")
         for at, (table, lacks) in enumerate(zip(tables, partial or [False] * len(tables), strict=True), start=1)
     ]
-    columns = np.stack([gathered_scores(table, place) for table, place in zip(tables, places, strict=True)])
+    columns = np.stack([_gathered(table, place) for table, place in zip(tables, places, strict=True)])
     asked = np.stack(places) >= 0
     errors, needed = _errors(tables, places), set[int]()
     for table, place in zip(tables, places, strict=True):
@@ -63,7 +62,7 @@ def pool_tables(tables: Sequence[ScoreTable], *, partial: Sequence[bool] = (), s
     )
 
 
-def aligned(table: ScoreTable, items: Items, *, may_lack: bool, where: str, side: str) -> NDArray[np.int64]:
+def _aligned(table: ScoreTable, items: Items, *, may_lack: bool, where: str, side: str) -> NDArray[np.int64]:
     """Where each item is in a table, −1 where it was never asked, shape (n,).
 
     Raises:
@@ -82,7 +81,15 @@ def aligned(table: ScoreTable, items: Items, *, may_lack: bool, where: str, side
     return place
 
 
-def gathered_scores(table: ScoreTable, place: NDArray[np.int64]) -> NDArray[np.float64]:
+def scores_at(table: ScoreTable, items: Items) -> NDArray[np.float64]:
+    """The scores of some items, NaN where the table has none, shape (n,)."""
+    if np.array_equal(table.items.ids, items.ids):
+        return table.scores
+    known = dict(zip(table.items.ids.tolist(), table.scores.tolist(), strict=True))
+    return np.array([known.get(item_id, np.nan) for item_id in items.ids.tolist()], dtype=np.float64)
+
+
+def _gathered(table: ScoreTable, place: NDArray[np.int64]) -> NDArray[np.float64]:
     """Scores in the order of `place`, NaN where there is none."""
     if not len(table.items):
         return np.full(len(place), np.nan)
@@ -110,5 +117,3 @@ def _errors(tables: Sequence[ScoreTable], places: Sequence[NDArray[np.int64]]) -
                     errors.setdefault(known[index], why if number == len(tables) else f"attempt {number}: {why}")
     unasked = np.flatnonzero(np.all(np.stack(places) < 0, axis=0)).tolist()
     return errors | dict.fromkeys(unasked, "no attempt asked it")
-
-

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.stats import special
 
 if TYPE_CHECKING:
-    from llmgate.gate.metrics.metric import HypothesisTest
     from llmgate.stats.interval import Interval
 
 __all__ = ["AttemptPoint", "too_coarse"]
@@ -68,16 +66,6 @@ class AttemptPoint:
         from llmgate.stats.sequential.spending import repeated_alpha  # noqa: PLC0415 - likewise
 
         return repeated_alpha(self.information, self.shares, p=nominal, looked=self.looked)
-
-    def at(self, hypothesis: HypothesisTest) -> HypothesisTest:
-        """What a test at this attempt's level is worth over all of them."""
-        coarse = self.number > 1 and too_coarse(hypothesis.interval)
-        return replace(
-            hypothesis,
-            passed=hypothesis.passed and not coarse,
-            worse=hypothesis.worse and not coarse,
-            p=self.p(hypothesis.p) if math.isfinite(hypothesis.p) else 1.0,
-        )
 
 
 def too_coarse(interval: Interval) -> bool:

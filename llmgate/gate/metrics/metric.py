@@ -75,7 +75,7 @@ class MetricTest:
 
     @property
     def level(self) -> float:
-        """The one-sided α of this attempt on its own, looks aside; bounds at it hold at the policy's over all of them."""
+        """The one-sided α of this attempt alone; bounds at it hold at the policy's α over all attempts."""
         return self.policy.alpha if self.attempt is None else self.attempt.level(self.policy.alpha)
 
     def over_attempts(self, p: float) -> float:

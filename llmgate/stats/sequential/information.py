@@ -1,4 +1,4 @@
-"""How much another attempt at the same cases tells beside the first: what asking again averages out, and what it cannot.
+"""How much another attempt at the same cases tells beside the first: what asking again averages out, and what not.
 
 Of attempt j and case i, c_ji is the candidate's score and b_i the champion's, the mean of its R runs so far. After k
 attempts D_k = mean_j(c_ji) − b_i is averaged over cases. Between cases it varies by what asking again cannot remove
@@ -44,7 +44,8 @@ def information_of(
     Args:
         candidate: Scores of k attempts at n cases, shape (k, n).
         champion: Scores of the champion's R runs, shape (R, n); None without one.
-        runs: How many of the champion's runs each attempt was compared with, not falling from 1 to R; empty without one.
+        runs: How many of the champion's runs each attempt was compared with, not falling, R at last; empty without
+            one.
         clusters: Cluster codes, shape (n,); None where cases are independent.
 
     Raises:
@@ -76,17 +77,20 @@ def information_of(
 
 
 def _correlation(left: float, attempts: int) -> float:
-    """r of r + (1 − r)/k, the share of the variance that is left."""
+    """The r of which r + (1 − r)/k, the share of the variance that is left, is what was seen."""
     return min(max((left - 1.0 / attempts) / (1.0 - 1.0 / attempts), 0.0), MOST_CORRELATION)
 
 
 def _summed(scores: NDArray[np.float64], clusters: NDArray[np.int64] | None) -> NDArray[np.float64]:
     """Each row less its mean, summed by cluster."""
-    centred = scores - scores.mean(axis=1, keepdims=True)
+    centred = np.asarray(scores - scores.mean(axis=1, keepdims=True), dtype=np.float64)
     if clusters is None:
         return centred
     codes = np.unique(clusters, return_inverse=True)[1]
-    return np.stack([np.bincount(codes, weights=row) for row in centred]).astype(np.float64)
+    sums = np.empty((len(scores), int(codes.max(initial=-1)) + 1))
+    for row, values in zip(sums, centred, strict=True):
+        row[:] = np.bincount(codes, weights=values, minlength=len(row))
+    return sums
 
 
 def _within(scores: NDArray[np.float64]) -> float:

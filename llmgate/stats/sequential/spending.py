@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from llmgate.stats.sequential.motion import Survivors
 
-__all__ = ["MOST_SOLVED", "attempt_shares", "repeated_alpha", "spending_bounds"]
+__all__ = ["MOST_SOLVED", "repeated_alpha", "spending_bounds"]
 
 MOST_SOLVED: Final = 16
 """Attempts beyond are put to the bound of their own share alone, which needs no integral and is never lower."""
@@ -34,21 +34,6 @@ _HIGHEST: Final = 37.0
 """The tail beyond is too small to be a floating point number."""
 _MOST_ALPHA: Final = 0.999
 """P-values above are 1."""
-
-
-def attempt_shares(attempts: int, *, reserve: float) -> tuple[float, ...]:
-    """What each attempt takes of alpha, as shares: 1 − ρ, ρ/2, ρ/4, …, which add up to 1 if it goes on for ever.
-
-    Args:
-        attempts: How many.
-        reserve: ρ, in [0, 1): what is kept for attempts after the first.
-
-    Raises:
-        UndefinedError: If there is no attempt or the reserve is no share.
-    """
-    if attempts < 1 or not 0.0 <= reserve < 1.0:
-        raise UndefinedError(f"{attempts} attempts with a reserve of {reserve} have no shares")
-    return (1.0 - reserve, *(reserve * 0.5**k for k in range(1, attempts)))
 
 
 def spending_bounds(
@@ -115,9 +100,7 @@ def _solved(left: Survivors, alpha: float, time: float, *, highest: float) -> fl
     return float(optimize.brentq(lambda z: left.leave(z, time) - alpha, lowest, highest, xtol=1e-10))
 
 
-def repeated_alpha(
-    information: Sequence[float], shares: Sequence[float], *, p: float, looked: bool = False
-) -> float:
+def repeated_alpha(information: Sequence[float], shares: Sequence[float], *, p: float, looked: bool = False) -> float:
     """A p-value that holds over all attempts: the smallest alpha at whose bounds the last attempt would have rejected.
 
     Where nothing is to be found it falls below any alpha, at any of the attempts, with a probability of alpha at most:
@@ -143,29 +126,21 @@ def repeated_alpha(
     """
     if not 0.0 <= p <= 1.0 or not shares:
         raise UndefinedError(f"{p} is no p-value of an attempt")
-    own, sum_of_all = shares[-1], math.fsum(shares)
-    if own == 0.0:
-        return 1.0
     # No credit for what earlier attempts would have ended.
-    highest = min(1.0, p / own)
-    if not information or (len(shares) == 1 and not looked):
+    highest = min(1.0, p / shares[-1]) if shares[-1] > 0.0 else 1.0
+    if not information or not 0.0 < p < 1.0 or (len(shares) == 1 and not looked):
         return highest
-    z = -float(special.ndtri(p)) if p > 0.0 else math.inf
+    z = -float(special.ndtri(p))
 
-    def rejects(alpha: float) -> float:
-        bound = spending_bounds(information, [share * alpha for share in shares], looked=looked)[-1]
-        return z - bound
+    def spare(alpha: float) -> float:
+        return z - spending_bounds(information, [share * alpha for share in shares], looked=looked)[-1]
 
     top = min(highest, _MOST_ALPHA)
-    if math.isinf(z):
-        return highest if z > 0.0 else 1.0
-    if math.isinf(rejects(top)):
-        return 1.0
-    # An attempt that rejects has been crossed by then, which has a probability of at most what was spent.
-    lowest = min(p / sum_of_all, top) * (1.0 - 1e-9)
-    if rejects(top) < 0.0:
-        return highest if top == highest else 1.0
-    if lowest <= 0.0 or rejects(lowest) >= 0.0:
-        return max(lowest, 0.0)
-    root = optimize.brentq(lambda log: rejects(math.exp(log)), math.log(lowest), math.log(top), xtol=1e-7)
+    # What rejects has been crossed by then, which has a probability of at most what was spent.
+    bottom = min(p / math.fsum(shares), top) * (1.0 - 1e-9)
+    if spare(top) <= 0.0:
+        return highest if top == highest and math.isfinite(spare(top)) else 1.0
+    if spare(bottom) >= 0.0:
+        return bottom
+    root = optimize.brentq(lambda log: spare(math.exp(log)), math.log(bottom), math.log(top), xtol=1e-7)
     return min(highest, math.exp(float(root)))

@@ -1,0 +1,152 @@
+"""One metric over all attempts: whose scores count together, and how much they tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmgate.errors import NotComparableError
+from llmgate.gate.attempts.pooling import pool_tables, scores_at
+from llmgate.gate.decision.types import Problem
+from llmgate.gate.evidence.pairing import cluster_codes
+from llmgate.gate.metrics.attempt_point import AttemptPoint
+from llmgate.record.policy import MetricPolicy
+from llmgate.record.scores import ScoreTable
+from llmgate.stats.sequential.information import information_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmgate.gate.attempts.earlier import PastAttempt
+    from llmgate.gate.evidence.evidence import Evidence
+
+__all__ = ["MetricPool", "metric_pool"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MetricPool:
+    """The scores of one metric at every attempt.
+
+    Attributes:
+        policy: What is asked.
+        attempts: The candidate's tables, this attempt's last.
+        champions: The champion's, one per run that differs; empty without one.
+        runs: How many of them each attempt was compared with.
+        stopped: Whether an attempt had stopped early, so that it lacks cases.
+        looked: Whether the first could have.
+        candidate: The pooled table.
+        champion: The same of the champion, None without one.
+    """
+
+    policy: MetricPolicy
+    attempts: tuple[ScoreTable, ...]
+    champions: tuple[ScoreTable, ...]
+    runs: tuple[int, ...]
+    stopped: bool
+    looked: bool
+    candidate: ScoreTable
+    champion: ScoreTable | None
+
+    @property
+    def answers(self) -> int:
+        """How many scores of the candidate count together."""
+        return sum(int(np.sum(~np.isnan(table.scores))) for table in self.attempts)
+
+    def point(self, shares: tuple[float, ...]) -> AttemptPoint:
+        """Where the metric stands.
+
+        Args:
+            shares: What each attempt takes of alpha.
+        """
+        if self.stopped or len(self.attempts) < len(shares):
+            return AttemptPoint(shares=shares)
+        known = [self._information(self.champions)] if self.champions else []
+        if self.policy.floor is not None or not known:
+            # The candidate's own rate is tested too. What asking again tells least beside is the safer of the two.
+            known.append(self._information(()))
+        correlation, information = min(known)
+        return AttemptPoint(shares=shares, information=information, correlation=correlation, looked=self.looked)
+
+    def _information(self, champions: tuple[ScoreTable, ...]) -> tuple[float, tuple[float, ...]]:
+        items = self.attempts[-1].items
+        ours = np.stack([scores_at(table, items) for table in self.attempts])
+        theirs = np.stack([scores_at(table, items) for table in champions]) if champions else None
+        known = ~np.isnan(ours).any(axis=0)
+        if theirs is not None:
+            known &= ~np.isnan(theirs).any(axis=0)
+        clusters = cluster_codes(items, np.arange(len(items), dtype=np.int64))
+        return information_of(
+            ours[:, known],
+            None if theirs is None else theirs[:, known],
+            () if theirs is None else self.runs,
+            None if clusters is None else clusters[known],
+        )
+
+
+def metric_pool(
+    metric: MetricPolicy, past: Sequence[PastAttempt], candidate: Evidence, champion: Evidence | None
+) -> MetricPool | Problem | None:
+    """Pool what can be pooled.
+
+    Args:
+        metric: What is asked.
+        past: The attempts before this one, in order; lost ones are left out.
+        candidate: This attempt's evidence.
+        champion: The champion's, None without one.
+
+    Returns:
+        None where people's labels correct this attempt's scores, or it has none, so that it is judged alone; a problem
+        where attempts do not fit together.
+    """
+    known = [attempt for attempt in past if attempt.candidate is not None]
+    key = (metric.suite, metric.metric)
+    sides = [*((attempt.number, attempt.candidate, attempt.champion) for attempt in known), (0, candidate, champion)]
+    tables, theirs = list[ScoreTable](), list[ScoreTable]()
+    runs: list[int] = []
+    for number, side, other in sides:
+        table = None if side is None else side.table(*key)
+        if table is None or not len(table.items):
+            return None if not number else _unfit(metric, f"attempt {number} has no scores on it")
+        tables.append(table)
+        if (other is None) != (champion is None):
+            return _unfit(metric, f"attempt {number} was {'not ' if champion else ''}compared with a champion")
+        if other is not None:
+            beside = other.table(*key)
+            if beside is None:
+                return None if not number else _unfit(metric, f"attempt {number}'s champion has no scores on it")
+            if not any(_same_run(beside, run) for run in theirs):
+                theirs.append(beside)
+            runs.append(len(theirs))
+    if tables[-1].human is not None:
+        return None
+    partial = [metric.suite in attempt.stopped for attempt in known]
+    try:
+        return MetricPool(
+            policy=metric,
+            attempts=tuple(tables),
+            champions=tuple(theirs),
+            runs=tuple(runs),
+            stopped=any(partial),
+            looked=any(metric.suite in attempt.may_stop for attempt in known),
+            candidate=pool_tables(tables, partial=[*partial, False]),
+            champion=pool_tables(theirs, side="champion") if theirs else None,
+        )
+    except NotComparableError as error:
+        return _unfit(metric, error.what)
+
+
+def _same_run(table: ScoreTable, other: ScoreTable) -> bool:
+    """Whether both hold the same scores: the mean is the same whether they count once or twice."""
+    return bool(
+        np.array_equal(table.items.ids, other.items.ids) and np.array_equal(table.scores, other.scores, equal_nan=True)
+    )
+
+
+def _unfit(metric: MetricPolicy, what: str) -> Problem:
+    return Problem(
+        where=metric.where,
+        what=f"earlier attempts cannot be counted together with this one: {what}",
+        fix="Decide on new cases: a new version of the suite starts anew",
+    )
