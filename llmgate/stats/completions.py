@@ -75,12 +75,11 @@ class Completions:
         n, groups, mean = len(self.lowest), ends.groups, self.least_mean
         unseen = unseen_share(n, alpha=alpha)
         t = float(special.stdtrit(groups - 1, 1.0 - alpha))
-        reach, subsets = t, math.inf
-        if self.clusters is not None:
-            reach = max(t, most_reach(t, self._least_kappa(ends)))
-            subsets = subset_means(ends.lowest_sums, alpha=alpha).lower(alpha)
         se = math.sqrt(groups / (groups - 1) * self._most_squares(ends)) / n
-        least = max(min(mean - reach * se, subsets), floor)
+        least = mean - t * se
+        if self.clusters is not None:
+            skewed = mean - most_reach(t, self._least_kappa(ends)) * se
+            least = max(min(least, skewed, subset_means(ends.lowest_sums, alpha=alpha).lower(alpha)), floor)
         return min(least, (1.0 - unseen) * mean + unseen * floor) - _ROUNDING
 
     def least_p(self, *, ceiling: float, student: bool) -> float:
@@ -97,7 +96,7 @@ class Completions:
             return 1.0
         p = float(ceiling / (ceiling - mean)) ** len(self.lowest)
         ends = self._grouped()
-        left = _least_squares(ends)
+        left = self._least_squares(ends)
         if student and left > _ROUNDING:
             se = math.sqrt(ends.groups / (ends.groups - 1) * left) / len(self.lowest)
             p = max(p, float(special.stdtr(ends.groups - 1, mean / se)))
@@ -154,13 +153,21 @@ class Completions:
         low, high = ends.low - most * ends.sizes, ends.high - mean * ends.sizes
         return known + total(np.maximum(low * low, high * high)[~ends.known])
 
+    def _least_squares(self, ends: _Ends) -> float:
+        """Never above Σe² of any completion: of known clusters alone, around the mean that leaves least."""
+        sums, sizes = ends.low[ends.known], ends.sizes[ends.known]
+        if not len(sums):
+            return 0.0
+        at = min(max(total(sums * sizes) / total(sizes * sizes), self.least_mean), self.most_mean)
+        return total((sums - at * sizes) ** 2)
+
     def _least_kappa(self, ends: _Ends) -> float:
         """Never above κ of any completion, see `stats.clusters.skewed`."""
         # A cube rises with its base, and each residual is least where its own sum is and the mean is not.
         cubes = total((ends.low - self.most_mean * ends.sizes) ** 3)
         if not math.isfinite(cubes):
             return -1.0
-        squares = self._most_squares(ends) if cubes > 0.0 else _least_squares(ends)
+        squares = self._most_squares(ends) if cubes > 0.0 else self._least_squares(ends)
         spread = math.pow(max(squares, 0.0), 1.5)
         return max(-1.0, cubes / spread - _ROUNDING) if spread > 0.0 else -1.0
 
@@ -191,11 +198,3 @@ class _Ends:
     @property
     def lowest_sums(self) -> ClusterSums:
         return ClusterSums(sums=self.low, sizes=self.sizes)
-
-
-def _least_squares(ends: _Ends) -> float:
-    """Never above Σe² of any completion: of known clusters alone, around the point that leaves least."""
-    sums, sizes = ends.low[ends.known], ends.sizes[ends.known]
-    if not len(sums):
-        return 0.0
-    return total(sums * sums) - total(sums * sizes) ** 2 / total(sizes * sizes)
