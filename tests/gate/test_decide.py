@@ -22,6 +22,7 @@ from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.metrics.tests import default_margin
 from llmgate.record.policy import MetricPolicy, OnInconclusive, Policy, Role
 from llmgate.record.scores import ItemScore, ScoreTable
+from llmgate.stats.clusters.rule import METHOD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,8 +92,8 @@ def test_right_or_wrong_scores_are_decided_by_tango(better: int, worse: int, pai
         ([0.5 + 0.01 * (i % 7) for i in range(49)], [0.5 + 0.01 * (i % 5) for i in range(49)], None, "BCa bootstrap"),
         ([0.1] * 3 + [0.9] * 297, [0.9] * 300, None, "BCa bootstrap"),
         ([0.9] * 300, [0.9] * 300, None, "bound for what stayed unseen"),
-        ([1.0, 0.0] * 60, [1.0] * 120, [str(i // 3) for i in range(120)], "cluster-robust t"),
-        ([1.0, 0.0] * 60, [1.0] * 120, [str(i // 9) for i in range(120)], "cluster bootstrap"),
+        ([1.0, 0.0] * 60, [1.0] * 120, [str(i // 3) for i in range(120)], METHOD),
+        ([1.0, 0.0] * 60, [1.0] * 120, [str(i // 9) for i in range(120)], METHOD),
         ([1.0, 0.0] * 60, [1.0] * 120, [str(i) for i in range(120)], "Tango score interval for paired proportions"),
         # Every cluster has the same mean: only what is inside them varies.
         ([1.0, 0.0] * 60, [0.5] * 120, [str(i // 2) for i in range(120)], "paired t"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmgate.gate.decision.cluster_words import cluster_sentence, few_clusters
 from llmgate.gate.decision.types import MetricDecision, SliceDecision, Verdict
 from llmgate.gate.decision.wording import (
     attempt_words,
@@ -83,6 +84,7 @@ def _details(decision: Decision) -> Iterator[tuple[str, str]]:
         scores = sum(metric.evaluated for metric in compared)
         changed = f"{better + worse:,} of {count(scores, 'gated score')} changed"
         yield "Flips", f"{changed}: {better:,} better, {worse:,} worse."
+    yield from _clusters(decision, gates)
     yield from _chances(decision, gates)
     if decision.slices:
         yield "Slices", _slices(decision)
@@ -151,6 +153,16 @@ def _runs(decision: Decision) -> str:
     lead = f"{size} {unit}{'' if sizes[-1] == 1 else 's'}{' of runs' if unit == 'pair' else ''} per serving gate"
     short = [f"{name} {metric.evaluated:,} of {metric.expected:,}" for name, metric in gated if metric.errors]
     return f"{lead}. Not all count: {name_some(short)}." if short else f"{lead}{', all valid' if sizes[-1] else ''}."
+
+
+def _clusters(decision: Decision, gates: Sequence[MetricDecision]) -> Iterator[tuple[str, str]]:
+    """Of the gate whose clusters tell least."""
+    names = dict(zip(map(id, decision.metrics), short_names(decision.metrics), strict=True))
+    known = [(metric.cluster_facts, names[id(metric)]) for metric in gates if metric.cluster_facts]
+    if known:
+        facts, name = min(known, key=lambda one: one[0].effective)
+        lead = "" if len(gates) == 1 else f"{name}: "
+        yield "Clusters", f"{lead}{' '.join(filter(None, (cluster_sentence(facts), few_clusters(facts))))}"
 
 
 def _chances(decision: Decision, gates: Sequence[MetricDecision]) -> Iterator[tuple[str, str]]:
