@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from llmgate.gate.decide import decide_tests
 from llmgate.gate.decision.types import Decision, Problem
 from llmgate.gate.evidence.answered_by import same_model_asked
+from llmgate.gate.evidence.baseline import baseline_facts, was_selected
 from llmgate.gate.evidence.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.evidence.gather import gather
 from llmgate.gate.evidence.human_labels import with_labels
 from llmgate.gate.evidence.pairing import Matches
 from llmgate.gate.evidence.repeats import decide_repeats, repeat_scores
 from llmgate.gate.judges.preferences import preferences_of
+from llmgate.gate.metrics.chances import with_chances
 from llmgate.gate.metrics.judge_bars import apply_judge_checks
 from llmgate.gate.metrics.tests import run_test
 from llmgate.gate.sequential.stopping_rule import run_test_at
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    from llmgate.gate.decision.baseline_types import BaselineFacts
     from llmgate.gate.evidence.evidence import Evidence, Noise, RepeatScores
     from llmgate.gate.metrics.metric import ServingTest
     from llmgate.gate.sequential.verify_stop import SuiteLook
@@ -87,9 +90,15 @@ def decide_records(
     champion_evidence = None
     if champion is not None:
         repeats = repeat_scores(champion, policy)
-        champion_evidence = replace(others[0], repeats=repeats, noise=_noise(champion, repeats, noise, policy))
+        champion_evidence = replace(
+            others[0],
+            repeats=repeats,
+            noise=_noise(champion, repeats, noise, policy),
+            selected=was_selected(candidate.manifest, champion.manifest),
+        )
     serving = _serving_tests(candidate, champion, policy)
-    decision = _decide(evidence, champion_evidence, policy, today=today, looks=looks, serving=serving)
+    facts = None if champion is None else baseline_facts(candidate.manifest, champion.manifest)
+    decision = _decide(evidence, champion_evidence, policy, today=today, looks=looks, serving=serving, facts=facts)
     return replace(decision, preferences=preferences_of(candidate, policy))
 
 
@@ -101,6 +110,7 @@ def _decide(
     today: date | None,
     looks: Mapping[str, SuiteLook],
     serving: Sequence[ServingTest],
+    facts: BaselineFacts | None,
 ) -> Decision:
     """As `decide`, where cases were answered several times, and suites could stop early: at which look, by name."""
     matches = Matches()
@@ -117,6 +127,7 @@ def _decide(
         decision,
         looks=look_decisions,
         repeats=decide_repeats(candidate, champion) if candidate.repeats else (),
+        baseline=None if facts is None else with_chances(facts, confirmed),
     )
 
 

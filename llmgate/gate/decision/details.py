@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmgate.gate.decision.baseline_words import baseline_sentence
 from llmgate.gate.decision.types import MetricDecision, SliceDecision, Verdict
 from llmgate.gate.decision.wording import count, name_some, one_line, points, share, short_name, short_names, verb
 
@@ -74,6 +75,8 @@ def _details(decision: Decision) -> Iterator[tuple[str, str]]:
         changed = f"{better + worse:,} of {count(scores, 'gated score')} changed"
         yield "Flips", f"{changed}: {better:,} better, {worse:,} worse."
     yield from _chances(decision, gates)
+    if decision.baseline is not None:
+        yield "Baseline", baseline_sentence(decision.baseline)
     if decision.slices:
         yield "Slices", _slices(decision)
     if decision.required_failures:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from llmgate.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+from llmgate.gate.decision.baseline_types import BaselineFacts
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
 from llmgate.gate.decision.look_types import LookDecision
 from llmgate.record.output_features import OutputFeature
@@ -342,6 +343,7 @@ class Decision:
         preferences: Wins, ties and losses of the candidate's answers, on each metric that `prefer` asserts feed.
         as_baseline: The run was made to be compared with, so a metric that has nothing to compare with yet does not
             stand in its way. The verdict is the same, and allows no promotion.
+        baseline: How the champion's run came about, and how old it is; None for plain tables, and without a champion.
     """
 
     verdict: Verdict
@@ -364,6 +366,7 @@ class Decision:
     candidate_digest: str = ""
     champion_digest: str | None = None
     as_baseline: bool = False
+    baseline: BaselineFacts | None = None
 
     @property
     def barring(self) -> tuple[Problem, ...]:

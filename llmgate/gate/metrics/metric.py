@@ -54,6 +54,7 @@ class MetricTest:
         labels: Cases that people labelled, 0 for none.
         labels_digest: SHA-256 over their file, "" where they came with the scores.
         look: Where it stands among its looks; None if the suite was not to stop early.
+        selected: Whether the champion's scores are those of a run that was chosen because it passed.
     """
 
     policy: MetricPolicy
@@ -69,6 +70,7 @@ class MetricTest:
     noise: Noise | None = None
     labels: int = 0
     labels_digest: str = ""
+    selected: bool = False
 
     @property
     def corrected(self) -> bool:
