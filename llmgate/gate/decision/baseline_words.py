@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.gate.decision.wording import count, percent
+from llmgate.gate.decision.wording import count
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.baseline_types import BaselineFacts
@@ -21,14 +21,14 @@ def baseline_sentence(facts: BaselineFacts) -> str:
     if facts.how == "selected":
         chance = ""
         if fails is not None and fresh is not None:
-            chance = f": an unchanged model fails {percent(fails)} of the time instead of {percent(fresh)}"
+            chance = f": an unchanged model fails {_percent(fails)} of the time instead of {_percent(fresh)}"
         return f"{answers} and are the run that earned its promotion{chance}."
     if facts.how == "stored":
         chance = ""
         if unlucky is not None and fresh is not None:
             chance = (
-                f": an unchanged model fails {percent(fresh)} of the time against such a run on average, and "
-                f"{percent(unlucky)} or more against one in ten"
+                f": an unchanged model fails {_percent(fresh)} of the time against such a run on average, and "
+                f"{_percent(unlucky)} or more against one in ten"
             )
         return f"{answers}, and were not chosen for being good{chance}."
     return f"{answers}, and its record does not say whether they were chosen for being good."
@@ -38,3 +38,7 @@ def _age(days: int | None) -> str:
     if days is None:
         return "are of an unknown age"
     return "are less than a day old" if days == 0 else f"are {count(days, 'day')} old"
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.1f} %"

@@ -110,7 +110,7 @@ def choose_champion(
     if baseline is None:
         return ChampionChoice() if settings.champion in CHAMPION_WORDS else _named(settings, out=out, progress=progress)
     manifest = MANIFEST.read(Path(baseline.folder))
-    given = f"the champion's answers of {one_line(manifest.created_at, 10)} count"
+    given = f"the champion's answers of {one_line(manifest.created_at[:10])} count"
     begun = _begun(settings, out)
     if settings.champion == STORED or begun is False:
         return ChampionChoice(why=f"{given}, as {'asked' if begun is None else 'when this run began'}")
