@@ -172,7 +172,8 @@ def test_an_adapter_is_asked_where_this_run_serves_it(tmp_path: Path) -> None:
     baseline, manifest = stored(tmp_path)
     (baseline / "manifest.json").unlink()
     MANIFEST.write(
-        baseline, replace(manifest, model=replace(manifest.model, name="then", adapter=weights_digest(adapter), base="b"))
+        baseline,
+        replace(manifest, model=replace(manifest.model, name="then", adapter=weights_digest(adapter), base="b")),
     )
     assert choose(tmp_path, baseline, adapter=f"old={adapter}").adapter == "old"
     other = tmp_path / "other"
@@ -198,7 +199,9 @@ def wrong_for(count: int) -> Callable[[dict[str, Any]], str]:
 def test_two_endpoints_are_asked_at_the_same_time(tmp_path: Path) -> None:
     write_suite(tmp_path, cases=60)
     with FakeServer(answer=wrong_for(2), model="old") as old, FakeServer(answer=wrong_for(1), model="new") as new:
-        done = llmgate("run", tmp_path, "--endpoint", new.url, "--champion", old.url, "--out", "run", "--concurrency", 4)
+        done = llmgate(
+            "run", tmp_path, "--endpoint", new.url, "--champion", old.url, "--out", "run", "--concurrency", 4
+        )
         times = [[seen.time_s for seen in server.seen if "completions" in seen.path] for server in (old, new)]
     assert done.exit_code == 0, done.output
     champion, candidate = load_record(tmp_path / "run-champion"), load_record(tmp_path / "run")
@@ -244,9 +247,14 @@ def test_a_champion_of_a_run_is_asked_again_at_its_endpoint(tmp_path: Path) -> N
         asked = llmgate(*args, "--champion", "fresh", "--out", "asked")
         assert len(old.seen) >= before + 40
     assert asked.exit_code == 0, asked.output
-    facts = [json.loads((tmp_path / out / "decision.json").read_text(encoding="utf-8"))["baseline"] for out in ("kept", "asked")]
+    facts = [
+        json.loads((tmp_path / out / "decision.json").read_text(encoding="utf-8"))["baseline"]
+        for out in ("kept", "asked")
+    ]
     assert [each["how"] for each in facts] == ["stored", "fresh"]
-    assert load_record(tmp_path / "asked-champion").manifest.run_id != load_record(tmp_path / "champion").manifest.run_id
+    assert (
+        load_record(tmp_path / "asked-champion").manifest.run_id != load_record(tmp_path / "champion").manifest.run_id
+    )
 
 
 @pytest.mark.usefixtures("in_tmp_path")

@@ -84,13 +84,16 @@ class Turns:
                     self._changed.notify_all()
 
     def _may_begin(self, arm: int) -> bool:
-        other_waits = self._waiting[1 - self._arm] > 0
-        ended = self._begun >= self._size or not self._waiting[self._arm]
-        if ended and other_waits and not self._in_flight:
-            self._arm, self._begun = 1 - self._arm, 0
-            self._changed.notify_all()
-        # Alone, a run goes on after the end of its turn.
-        return arm == self._arm and (self._begun < self._size or not other_waits)
+        ended = self._begun >= self._size
+        if not self._in_flight and (ended or not self._waiting[self._arm]):
+            # Where the other has nothing to ask now, the turn is followed by another one.
+            if self._waiting[1 - self._arm]:
+                self._arm = 1 - self._arm
+                ended = True
+            if ended:
+                self._begun = 0
+                self._changed.notify_all()
+        return arm == self._arm and self._begun < self._size
 
 
 class _InTurn(Chat):
