@@ -27,6 +27,7 @@ COMMANDS = {
     "attempts": "attempts:attempts",
     "bench": "bench:bench",
     "calibrate": "calibrate:calibrate",
+    "champion": "release.champion:champion_group",
     "dataset": "datasets:dataset_group",
     "decide": "decide:decide",
     "demo": "demo:demo",
@@ -66,6 +67,7 @@ SECTIONS = {
         "doctor": "look at what a run needs: GPU, vLLM, model, endpoint, disk, suites",
     },
     "The registry, and what is served": {
+        "champion": "ask the champion again, after a promotion",
         "status": "say who is champion, by which verdict, and who waits",
         "rollback": "go back to the champion before",
         "verdict": "sign verdicts, and see who signed one and what for",

@@ -46,7 +46,7 @@ def merge(shards: tuple[Path, ...], **options: Any) -> Decision:
     # No new version is registered: the model lies where the shards ran.
     settings = replace(settings_from(options, root=Path.cwd()), mlflow_model=None)
     out = Path(settings.out) if settings.out else default_out()
-    merged = merge_folders(shards, out, lambda: resolve_baseline(settings, out))
+    merged = merge_folders(shards, out, lambda: resolve_baseline(settings, out), as_baseline=settings.as_baseline)
     for line in merged.lines:
         click.echo(visible_text(line))
     settings = replace(settings, registry_uri=merged.record.manifest.model.registry_uri)

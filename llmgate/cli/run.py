@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
     from llmgate.record.manifest import Shard
     from llmgate.record.schema import Record
+    from llmgate.session.run.fresh_champion import ComparedWith
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings.typed import Settings
 
@@ -38,8 +40,9 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     Writes a run record, report.html, decision.json and verdict.json into --out. A run that was interrupted, or
     whose server died, goes on with --resume --out DIR; answers that it has are kept.
 
-    With --adapter "new=DIR old=DIR" --champion-adapter old, one start of a server asks both adapters; the champion's
-    record goes to a folder beside --out, named like it with "-champion" at its end.
+    Where the champion's weights are at hand, or with --champion fresh|DIR|URL, the champion is asked again beside the
+    candidate; with --adapter "new=DIR old=DIR" --champion-adapter old, by one start of their server. Its record goes
+    to a folder beside --out, named like it with "-champion" at its end.
     With --shard I/N it asks a part and decides nothing: merge all parts with llmgate merge.
 
     Asserts that ask a judge need --judge-endpoint or --judge-model; panels and judges that suites name, --judges;
@@ -52,10 +55,11 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     from llmgate.record.run.watch import RunLock
     from llmgate.session.decide.opened import OpenedRecords
     from llmgate.session.decide.publish import publish, taken, withdraw
-    from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
+    from llmgate.session.decide.records import decide_run, note_baseline
     from llmgate.session.progress import LineProgress
     from llmgate.session.reach.known_secrets import redactor
     from llmgate.session.run.execute import check_folder, nothing_left_behind
+    from llmgate.session.run.fresh_champion import compared_with
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
     from llmgate.session.run_folder import default_out
@@ -75,16 +79,13 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     planned = [plan_paths(suites, settings)]
     check_models(settings, planned[0])
     warn_of_suites(planned[0])
-    baseline = None if settings.shard else resolve_baseline(settings, out)
-    if any(suite.suite.serving for suite in planned[0].suites):
-        from llmgate.session.run.serving_arms import serving_warnings
-
-        for line in serving_warnings(settings, planned[0], Path(baseline.folder) if baseline else None):
-            click.secho(visible_text(line), err=True, fg="yellow")
+    compared = compared_with(settings, out, progress=progress)
+    baseline = compared.baseline
+    warn_of_serving(settings, planned[0], compared)
     records = OpenedRecords()
     with collected(), nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
-        record = chosen_execute(settings)(settings, planned.pop, out=out, progress=progress)
+        record = chosen_execute(compared)(settings, planned.pop, out=out, progress=progress)
     if record.manifest.shard is not None:
         return ended_part(record, record.manifest.shard, out)
     records.keep(out, record)
@@ -106,15 +107,25 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     return taken(out, decision)
 
 
-def chosen_execute(settings: Settings) -> Callable[..., Record]:
-    """One model, or two adapters by one start of their server."""
-    if settings.champion_adapter:
+def chosen_execute(compared: ComparedWith) -> Callable[..., Record]:
+    """The candidate alone, or its champion beside it."""
+    if compared.choice.fresh:
         from llmgate.session.commands.both_arms import execute_both
 
-        return execute_both
+        return partial(execute_both, choice=compared.choice, baseline=compared.stored)
     from llmgate.session.run.execute import execute
 
     return execute
+
+
+def warn_of_serving(settings: Settings, plan: Plan, compared: ComparedWith) -> None:
+    """Say what keeps serving from being compared, where a suite measures it."""
+    if not any(suite.suite.serving for suite in plan.suites):
+        return
+    from llmgate.session.run.serving_arms import serving_warnings
+
+    for line in serving_warnings(settings, plan, Path(compared.stored.folder) if compared.stored else None):
+        click.secho(visible_text(line), err=True, fg="yellow")
 
 
 def warn_of_suites(plan: Plan) -> None:

@@ -17,12 +17,14 @@ from llmgate.gate.attempts.words import attempt_decision
 from llmgate.gate.decide import decide_tests
 from llmgate.gate.decision.types import Decision, Problem
 from llmgate.gate.evidence.answered_by import same_model_asked
+from llmgate.gate.evidence.baseline import baseline_facts, was_selected
 from llmgate.gate.evidence.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.evidence.gather import gather
 from llmgate.gate.evidence.human_labels import with_labels
 from llmgate.gate.evidence.pairing import Matches
 from llmgate.gate.evidence.repeats import decide_repeats, repeat_scores
 from llmgate.gate.judges.preferences import preferences_of
+from llmgate.gate.metrics.chances import with_chances
 from llmgate.gate.sequential.past_attempts import metric_tests, past_attempts, stops_that_do_not_count
 from llmgate.gate.sequential.verify_stop import confirm, looks_of
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.attempts.counting import Attempts
     from llmgate.gate.attempts.earlier import Earlier
+    from llmgate.gate.decision.baseline_types import BaselineFacts
     from llmgate.gate.evidence.evidence import Noise, RepeatScores
     from llmgate.gate.metrics.metric import ServingTest
     from llmgate.gate.sequential.verify_stop import SuiteLook
@@ -99,10 +102,18 @@ def decide_records(
     champion_evidence = None
     if champion is not None:
         repeats = repeat_scores(champion, policy)
-        champion_evidence = replace(others[0], repeats=repeats, noise=_noise(champion, repeats, noise, policy))
+        champion_evidence = replace(
+            others[0],
+            repeats=repeats,
+            noise=_noise(champion, repeats, noise, policy),
+            selected=was_selected(candidate.manifest, champion.manifest),
+        )
     attempts = attempts_of(evidence, champion_evidence, policy, past)
     serving = attempts.tested_serving(policy, partial(_serving_tests, candidate, champion))
-    decision = _decide(attempts, policy, today=today, looks=looks, serving=serving, repeats=_repeats(candidate))
+    facts = None if champion is None else baseline_facts(candidate.manifest, champion.manifest)
+    decision = _decide(
+        attempts, policy, today=today, looks=looks, serving=serving, repeats=_repeats(candidate), facts=facts
+    )
     return replace(decision, preferences=preferences_of(candidate, policy))
 
 
@@ -114,6 +125,7 @@ def _decide(
     looks: Mapping[str, SuiteLook],
     serving: Sequence[ServingTest],
     repeats: Mapping[str, int],
+    facts: BaselineFacts | None,
 ) -> Decision:
     """As `decide`, where cases were answered several times, and suites could stop early: at which look, by name."""
     matches = Matches()
@@ -126,6 +138,7 @@ def _decide(
         looks=look_decisions,
         repeats=decide_repeats(candidate, champion) if candidate.repeats else (),
         attempt=attempt_decision(attempts, (*confirmed, *serving), answers=repeats),
+        baseline=None if facts is None else with_chances(facts, confirmed),
     )
 
 

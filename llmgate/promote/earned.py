@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError, PromotionRefusedError
@@ -36,11 +36,13 @@ class Earned:
         files: Where it was downloaded to.
         record: The version's own record in it.
         digest: Over all of it.
+        signed: Whether a signed verdict names the record.
     """
 
     files: EvidenceFiles
     record: RecordIdentity
     digest: str
+    signed: bool = False
 
 
 def keep_evidence(target: PromotionTarget, version: VersionFacts, alias: str, files: EvidenceFiles) -> dict[str, str]:
@@ -78,7 +80,7 @@ def read_earned(target: PromotionTarget, holder: VersionFacts, alias: str, into:
         )
     # Without a ledger nothing but the copy says which of several verdicts it was.
     if held.attached is not None and (pointer is None or mirror is not None):
-        return by_verdict(target, holder, held.attached.verdict, alias, into)
+        return replace(by_verdict(target, holder, held.attached.verdict, alias, into), signed=True)
     if pointer is None:
         return None
     match = POINTER.fullmatch(pointer)
@@ -96,7 +98,7 @@ def read_earned(target: PromotionTarget, holder: VersionFacts, alias: str, into:
         ]
         if any(differs(files, verdict) for verdict in signed):
             raise PromotionRefusedError(f"{what} is not what its verdict was signed for, {MEND}")
-        return checked(holder, files, what)
+        return replace(checked(holder, files, what), signed=bool(signed) or mirror is not None)
     except PromotionRefusedError:
         raise
     except LlmgateError as error:

@@ -19,6 +19,7 @@ from llmgate.promote.mlflow_client import resolve_uris
 from llmgate.promote.mlflow_log import MlflowRegistry
 from llmgate.promote.permission import DEFAULT_MAX_AGE
 from llmgate.promote.promotion import Promotion, promote_version
+from llmgate.promote.refreshed import read_refreshed
 from llmgate.promote.target import VersionFacts, parse_version_uri
 from llmgate.record.disk import private_folder
 
@@ -48,10 +49,12 @@ class ChampionRecord:
     Attributes:
         folder: The record, downloaded.
         version: The version that holds the alias.
+        refreshed: Whether it is the run that was made after the promotion, and not the one that earned the alias.
     """
 
     folder: Path
     version: VersionFacts
+    refreshed: bool = False
 
 
 def open_registry(uri: str | None, *, experiment: str = EXPERIMENT, create: bool = False) -> Registry:
@@ -110,7 +113,8 @@ def find_baseline(
 ) -> ChampionRecord:
     """Download the record that earned the model in production its place: alias → verdict → record.
 
-    Where the verdict is signed, the record must be the one that it names, byte for byte.
+    If the champion was asked again since (`llmgate champion refresh`), it is that record, of the same weights. Where
+    the verdict is signed, the record must be the one that it names, byte for byte.
 
     Args:
         model_name: Registered model.
@@ -142,10 +146,12 @@ def find_baseline(
                     fix=f"Run `llmgate promote {holder.uri} --alias {alias}`, which leaves the alias and keeps its "
                     "evidence, or name a record with --baseline",
                 )
+            fresh = read_refreshed(registry, holder, alias, earned, Path(scratch) / "refreshed")
             record = into / "record"
             if record.exists():  # from an earlier start of the same run
                 record.rename(Path(tempfile.mkdtemp(prefix="before-", dir=into)) / "record")
-            return ChampionRecord(folder=earned.files.candidate.rename(record), version=holder)
+            found = (fresh or earned.files.candidate).rename(record)
+            return ChampionRecord(folder=found, version=holder, refreshed=fresh is not None)
     except OSError as error:
         raise CannotRunError(f"cannot be written ({error.strerror})", where=str(into)) from error
     except PromotionRefusedError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from llmgate.errors import CannotRunError
 from llmgate.promote import tags
 from llmgate.promote.alias import CHAMPION
 from llmgate.promote.attached import attached_verdicts, attempts_so_far, held_by
@@ -14,6 +15,7 @@ from llmgate.promote.counted import tried_before
 from llmgate.promote.mirror import MirrorEvent
 from llmgate.promote.mlflow_target import noted_verdicts
 from llmgate.promote.promotion_facts import instant
+from llmgate.promote.refreshed import refresh_note
 from llmgate.promote.rollback import former_holders
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class ChampionStatus:
         attempts: How many verdicts were taken on this version.
         tried: Which attempt at this candidate its last verdict is, with those before it; "" at the first.
         reason: Why the alias was rolled back to it, "" if it was not.
+        refreshed: When it was asked again since, as a tag says; "" if it was not, None if the tag cannot be read.
     """
 
     version: str
@@ -57,6 +60,7 @@ class ChampionStatus:
     attempts: int
     reason: str
     tried: str = ""
+    refreshed: str | None = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +185,17 @@ def champion_status(holder: VersionFacts, alias: str, mirror: Mirror | None, *, 
         attempts=attempts_so_far(holder, alias, mirror, tuple(noted_verdicts(holder))),
         reason=rolled_back["reason"] if rolled_back is not None and how == "rolled-back" else "",
         tried=tried_before(holder),
+        refreshed=refreshed_at(holder, alias),
     )
+
+
+def refreshed_at(holder: VersionFacts, alias: str) -> str | None:
+    """When the champion was asked again, as its tag says."""
+    try:
+        note = refresh_note(holder, alias)
+    except CannotRunError:
+        return None
+    return note.at if note is not None else ""
 
 
 def rollback_note(version: VersionFacts, alias: str) -> re.Match[str] | None:

@@ -18,6 +18,8 @@ __all__ = [
     "PROMOTED_ALIAS",
     "PROMOTED_AT",
     "PROMOTED_OVER",
+    "REFRESHED",
+    "REFRESHES",
     "REPORT",
     "ROLLBACK",
     "RUN_ID",
@@ -63,6 +65,11 @@ POLICY_CHANGE = "llmgate.policy_change"
 """On a version: why a policy that asks for less than the champion's was accepted, and what it asks less for."""
 GATE = "llmgate.gate"
 """On a version: how far the gate run is that a webhook started, and since when; written by `llmgate webhook`."""
+REFRESHED = "llmgate.refreshed"
+"""On a version, with an alias behind a slash: the registry's id of the run in which it was asked again after its
+promotion, the digest of that record, and when it was sealed."""
+REFRESHES = "llmgate.refreshes"
+"""On such a run: the version that was asked again, `models:/NAME/VERSION`. It is no verdict on it."""
 OVERRIDE = "llmgate.override"
 """On a version that a person promoted although no verdict did: who, and why."""
 ROLLBACK = "llmgate.rollback"

@@ -15,6 +15,9 @@ from llmgate.record.looks import LookPlan
 from llmgate.record.policy import Binding, Policy
 
 __all__ = [
+    "ALONE",
+    "FOR_COMPARISON",
+    "FOR_PROMOTION",
     "RECORD_MAJOR",
     "RECORD_MINOR",
     "Hardware",
@@ -32,6 +35,12 @@ RECORD_MAJOR = 1
 """Readers refuse a record with another major version."""
 RECORD_MINOR = 1
 """Readers ignore what a newer minor version added."""
+FOR_COMPARISON = "baseline"
+"""Made to be compared with: nobody chose it for its result."""
+FOR_PROMOTION = "candidate"
+"""Made to be compared with a champion: it becomes the champion's run if it passes."""
+ALONE = "alone"
+"""Made without a champion, to be held to thresholds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +206,10 @@ class Manifest:
     """Free facts for the reader: git commit, branch, CI run."""
     shard: MaybeShard = None
     """Which part of the cases was asked; None for all. `cases.jsonl` lists all of them in either case."""
+    made_for: Said = ""
+    """`FOR_COMPARISON`, `FOR_PROMOTION` or `ALONE`; "" in older records."""
+    beside: Said = ""
+    """Run id of the champion's run that was asked beside this one, "" for none."""
     major: int = RECORD_MAJOR
     minor: int = RECORD_MINOR
 

@@ -61,7 +61,7 @@ def promote(  # noqa: PLR0917 - click hands them over by name
     from llmgate.errors import UsageError
     from llmgate.promote.elsewhere.address import is_elsewhere
     from llmgate.session.command_line import refuse_secrets
-    from llmgate.session.decide.promote import promote_version
+    from llmgate.session.decide.promote import ask_for_refresh, promote_version
 
     refuse_secrets({"mlflow_uri": mlflow_uri})
     if is_elsewhere(uri):
@@ -83,3 +83,5 @@ def promote(  # noqa: PLR0917 - click hands them over by name
     verb = "is now" if promotion.changed else "already is"
     click.echo(f"{promotion.version.uri} {verb} {alias}{before}")
     show_lines(promotion.lines())
+    if promotion.changed and promotion.binding is not None:
+        click.echo(visible_text(ask_for_refresh(promotion)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmgate.gate.decision.baseline_words import baseline_sentence
 from llmgate.gate.decision.cluster_words import cluster_sentence, few_clusters
 from llmgate.gate.decision.types import MetricDecision, SliceDecision, Verdict
 from llmgate.gate.decision.wording import (
@@ -86,6 +87,8 @@ def _details(decision: Decision) -> Iterator[tuple[str, str]]:
         yield "Flips", f"{changed}: {better:,} better, {worse:,} worse."
     yield from _clusters(decision, gates)
     yield from _chances(decision, gates)
+    if decision.baseline is not None:
+        yield "Baseline", baseline_sentence(decision.baseline)
     if decision.slices:
         yield "Slices", _slices(decision)
     if decision.required_failures:

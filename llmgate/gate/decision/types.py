@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from llmgate.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 from llmgate.gate.decision.attempt_types import AttemptDecision
+from llmgate.gate.decision.baseline_types import BaselineFacts
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
 from llmgate.gate.decision.look_types import LookDecision
 from llmgate.gate.decision.verdict_word import Verdict
@@ -340,6 +341,7 @@ class Decision:
             stand in its way. The verdict is the same, and allows no promotion.
         attempt: Which attempt of the same candidate it is, and what that costs; None where nothing is reserved for
             further attempts and there were no earlier ones.
+        baseline: How the champion's run came about, and how old it is; None for plain tables, and without a champion.
     """
 
     verdict: Verdict
@@ -363,6 +365,7 @@ class Decision:
     champion_digest: str | None = None
     as_baseline: bool = False
     attempt: AttemptDecision | None = None
+    baseline: BaselineFacts | None = None
 
     @property
     def barring(self) -> tuple[Problem, ...]:

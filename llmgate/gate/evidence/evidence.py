@@ -92,6 +92,7 @@ class Evidence:
         labels: The files that the tables' human columns come from.
         drift: What became of the anchors, None where there were none.
         admission_statuses: Whether the judges of judged metrics were admitted.
+        selected: Whether the run is the champion's because it passed, so that luck is part of its scores.
         forgeable: Suite and metric of those with a check that answers could have brought about without being right.
     """
 
@@ -108,6 +109,7 @@ class Evidence:
     drift: JudgeDrift | None = None
     admission_statuses: tuple[AdmissionStatus, ...] = ()
     forgeable: frozenset[tuple[str, str]] = frozenset()
+    selected: bool = False
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
         """The scores of one metric, None if there are none."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmgate.gate.decision.wording import count, percent
 from llmgate.stats import special
-from llmgate.stats.planning.power import required_pairs, t_pass_chance, tango_chances, tango_required_pairs
+from llmgate.stats.planning.power import Chances, required_pairs, t_chances, tango_chances, tango_required_pairs
+from llmgate.stats.planning.selected import after_selection, given_one_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llmgate.gate.decision.baseline_types import BaselineFacts
     from llmgate.gate.metrics.metric import HypothesisTest, MetricTest
 
-__all__ = ["cases_to_add", "more_cases", "pass_chances", "rounded_up"]
+__all__ = ["cases_to_add", "more_cases", "pass_chances", "rounded_up", "with_chances"]
 
 _EXACT_UP_TO = 2_000
 """Beyond so many cases the search by exact sums takes long and moves the number by less than a hundredth."""
@@ -24,29 +29,85 @@ def pass_chances(test: MetricTest) -> tuple[float | None, float | None]:
     """P(PASS) of the comparison if nothing had changed and, at most, if the margin were lost.
 
     Both at this number of cases, or at all that were planned where the run could stop early, and at the spread of
-    scores between two runs of the same model, where that is known, else the spread that was seen here. None without a
-    comparison.
+    scores between two runs of the same model, where that is known, else the spread that was seen here. Where the
+    champion's run was chosen because it passed, an unchanged model passes more rarely. None without a comparison.
     """
+    at = _planned(test)
+    if at is None:
+        return None, None
+    unchanged = at.chances(0.0)
+    if test.selected:
+        unchanged = after_selection(unchanged)
+    return unchanged.passed, max(test.policy.alpha, at.chances(-at.margin).passed)
+
+
+def with_chances(facts: BaselineFacts, tests: Iterable[MetricTest]) -> BaselineFacts:
+    """The facts of a baseline with what they do to an unchanged model, at the gate that fails it most often."""
+    planned = [_planned(test) for test in tests if test.policy.gates and not test.corrected]
+    compared = [at.chances(0.0) for at in planned if at is not None]
+    if not compared:
+        return facts
+    fresh = max(compared, key=lambda chances: chances.failed)
+    failed = (
+        max(map(after_selection, compared), key=lambda c: c.failed).failed if facts.how == "selected" else fresh.failed
+    )
+    return replace(
+        facts,
+        fail_if_unchanged=failed,
+        fail_if_fresh=fresh.failed,
+        unlucky=given_one_run(fresh.failed) if facts.how == "stored" else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    """A comparison before it had data: what it can do.
+
+    Attributes:
+        variance: Of one case's difference between two runs of the same model.
+        df: None for the rule on right-or-wrong scores.
+    """
+
+    variance: float
+    pairs: int
+    margin: float
+    alpha: float
+    df: int | None
+
+    def chances(self, delta: float) -> Chances:
+        """Of each verdict, given the true difference."""
+        if self.df is None:
+            return tango_chances(
+                delta=delta,
+                discordance=max(self.variance, abs(delta)),
+                pairs=self.pairs,
+                margin=self.margin,
+                alpha=self.alpha,
+            )
+        return t_chances(
+            delta=delta,
+            standard_error=math.sqrt(self.variance / self.pairs),
+            df=self.df,
+            pairs=self.pairs,
+            margin=self.margin,
+            alpha=self.alpha,
+        )
+
+
+def _planned(test: MetricTest) -> _Planned | None:
+    """None without a comparison."""
     pairs, comparison, margin, alpha = test.pairs, test.comparison, test.margin, test.level
     if pairs is None or comparison is None or margin is None:
-        return None, None
+        return None
     n = test.labels or len(pairs.item_ids)
     shrunk = 1.0
     if test.look is not None and n and not test.corrected:
         # At all cases, where the last look alone gives nearly all of the chance.
         alpha, shrunk, n = test.look.bounds(alpha).tails[-1], n / test.look.planned, test.look.planned
-    if pairs.simple and not test.corrected:
-        psi = _variance(test, comparison, unchanged=True)
-        unchanged = tango_chances(delta=0.0, discordance=psi, pairs=n, margin=margin, alpha=alpha)
-        lost = tango_chances(delta=-margin, discordance=max(psi, margin), pairs=n, margin=margin, alpha=alpha)
-        return unchanged.passed, max(test.policy.alpha, lost.passed)
-    df = max(1, round((comparison.interval.df or max(1, n - 1)) / shrunk))
-    se = math.sqrt(_variance(test, comparison, unchanged=True) / n)
-    chances = [
-        t_pass_chance(delta=delta, standard_error=se, df=df, pairs=n, margin=margin, alpha=alpha)
-        for delta in (0.0, -margin)
-    ]
-    return chances[0], max(test.policy.alpha, chances[1])
+    variance, df = _variance(test, comparison, unchanged=True), None
+    if not pairs.simple or test.corrected:
+        df = max(1, round((comparison.interval.df or max(1, n - 1)) / shrunk))
+    return _Planned(variance=variance, pairs=n, margin=margin, alpha=alpha, df=df)
 
 
 def more_cases(test: MetricTest, hypothesis: HypothesisTest) -> str:

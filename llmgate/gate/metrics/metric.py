@@ -56,6 +56,7 @@ class MetricTest:
         labels_digest: SHA-256 over their file, "" where they came with the scores.
         look: Where it stands among its looks; None if the suite was not to stop early.
         attempt: Where it stands among the attempts of its candidate; None if nothing is reserved for further ones.
+        selected: Whether the champion's scores are those of a run that was chosen because it passed.
     """
 
     policy: MetricPolicy
@@ -81,6 +82,8 @@ class MetricTest:
     def over_attempts(self, p: float) -> float:
         """What a p-value of this attempt on its own is worth over all of them."""
         return p if self.attempt is None else self.attempt.p(p)
+
+    selected: bool = False
 
     @property
     def corrected(self) -> bool:

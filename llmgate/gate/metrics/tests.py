@@ -78,7 +78,8 @@ def run_test(
     )
     if champion is None or test.corrected:
         return test
-    return replace(test, noise=next((noise for noise in champion.noise if (noise.suite, noise.metric) == key), None))
+    noise = next((noise for noise in champion.noise if (noise.suite, noise.metric) == key), None)
+    return replace(test, noise=noise, selected=champion.selected)
 
 
 def _not_testable(policy: MetricPolicy, candidate: Evidence, champion: Evidence | None) -> Problem | None:

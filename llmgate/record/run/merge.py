@@ -32,18 +32,19 @@ EXTRAS: Final = 1
 """The number of the shard that tries judges on canaries and anchors: once is enough."""
 
 
-def merge_shards(shards: Sequence[Record], out: Path) -> Record:
+def merge_shards(shards: Sequence[Record], out: Path, *, made_for: str = "") -> Record:
     """Write one sealed record of all shards of a run.
 
     Args:
         shards: As `check_shards` returned them.
         out: A folder that holds no run yet.
+        made_for: What the whole is for, see `Manifest`.
 
     Raises:
         RecordError: If the folder holds a run or cannot be written.
     """
     first = shards[0]
-    manifest = merged_manifest(shards)
+    manifest = replace(merged_manifest(shards), made_for=made_for)
     with RunDir.create(out, manifest, first.cases) as run:
         for shard in shards:
             for key in own_keys(shard):

@@ -71,6 +71,8 @@ FREE: Final = frozenset(
         "adaptive",
         "cache",
         "labels",
+        "made_for",
+        "beside",
         "minor",
     }
 )

@@ -1,14 +1,19 @@
-"""Two adapters of one base asked by one start of a server: a record each, the champion's first.
+"""Champion and candidate asked by one command: a record each, the candidate's noting whom it was asked beside.
 
-They are never in flight together. So no answer of the one can be computed with the weights of the other in one batch,
-whatever the server does, and the candidate may stop early once the champion's record is sealed.
+- Two adapters, or two names on one host: by turns, never in flight together. So no answer of the one can be computed
+  with the weights of the other in one batch, whatever the server does.
+- A champion at an endpoint elsewhere: at the same time as the candidate.
+- A champion that we start a server for: before the candidate, as both may not fit on the machine.
+
+Where a suite may stop early the champion is asked whole, first: its looks compare with a sealed record.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from llmgate.errors import RecordError
 from llmgate.record.run.files import SEAL
@@ -28,31 +33,66 @@ from llmgate.session.run.execute import (
     nothing_left_behind,
     waits_for_judge,
 )
+from llmgate.session.run.turns import Turns, turn_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator  # noqa: TC004 - nothing reads the annotations of `Arms`
+    from contextlib import AbstractContextManager  # noqa: TC004 - likewise
     from pathlib import Path
 
-    from llmgate.record.manifest import ModelIdentity
+    from llmgate.record.manifest import ModelIdentity  # noqa: TC004 - likewise
     from llmgate.record.schema import Record
     from llmgate.session.progress import Progress
+    from llmgate.session.run.execute import AskedRun, Questions
+    from llmgate.session.run.fresh_champion import ChampionChoice
     from llmgate.session.run.plan import Plan
-    from llmgate.session.settings.typed import Settings
-    from llmgate.session.target import Target
+    from llmgate.session.settings.typed import Settings  # noqa: TC004 - likewise
+    from llmgate.session.target import Target  # noqa: TC004 - likewise
 
 __all__ = ["execute_both"]
 
 
-def execute_both(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress) -> Record:
-    """Ask the champion's adapter, then the one under test, and seal both records.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arms:
+    """How both are reached.
+
+    Attributes:
+        settings: The champion's.
+        champion: Which model it is, where that is known before it is opened.
+        open_champion: Reaches it.
+        open_candidate: Reaches the candidate.
+        up: Whether the champion stays up while the candidate is asked.
+        one_host: Whether one host serves both.
+    """
+
+    settings: Settings
+    champion: ModelIdentity | None
+    open_champion: Callable[[], AbstractContextManager[Target]]
+    open_candidate: Callable[[], AbstractContextManager[Target]]
+    up: bool
+    one_host: bool
+
+
+def execute_both(
+    settings: Settings,
+    plan: Callable[[], Plan],
+    *,
+    out: Path,
+    progress: Progress,
+    choice: ChampionChoice,
+    baseline: Baseline | None = None,
+) -> Record:
+    """Ask the champion and the candidate, and seal both records.
 
     A champion's record that an earlier attempt sealed is taken as it is, with `resume`.
 
     Args:
-        settings: Name both adapters.
+        settings: Name the candidate.
         plan: What is asked of both.
         out: Folder of the candidate's record; the champion's lies beside it.
         progress: Told about every stage.
+        choice: Where the champion is.
+        baseline: Its stored run, None where none is known.
 
     Returns:
         The candidate's record. Its baseline is noted beside it.
@@ -63,46 +103,121 @@ def execute_both(settings: Settings, plan: Callable[[], Plan], *, out: Path, pro
     """
     settings = localised(settings, progress)
     beside = champion_folder(out)
-    name = settings.champion_adapter or ""
-    champion_settings = replace(
-        settings, served_name=name, out=str(beside), registry_uri=None, registry_id=None, champion_adapter=None
-    )
     complete = settings.resume and SEAL.exists(beside)
-    if not complete:
-        check_folder(champion_settings, beside)
-    planned = plan()
     with ExitStack() as runs:
         runs.enter_context(nothing_left_behind(beside))
+        if not complete:
+            check_folder(replace(settings, out=str(beside)), beside)
+        planned = plan()
         runs.enter_context(RunLock(beside, redact=redactor(settings)))
         server = runs.enter_context(ExitStack())
-        target = server.enter_context(open_target(settings, log_path=out / "server.log", progress=progress))
-        champion = beside_it(target, target.beside[name])
-        asked = []
+        arms = _arms(settings, choice, server, out=out, progress=progress)
+        asked: list[AskedRun] = []
+        first: AskedRun | None = None
+        put_off: list[Questions] = []
+        turns = Turns(turn_size(sum(case.planned.repeats for case in planned.cases), settings.fixed_concurrency))
+        together = arms.up and not planned.looks and not complete
         if complete:
-            check_same(load_record(beside), champion.model, beside)
-            progress.stage(f"the champion's record in {beside} is complete")
+            run_id = _complete(beside, arms.champion, progress)
         else:
             note_baseline(beside, None)
-            # Who is compared with has to have answered everything.
-            whole = replace(planned, looks=())
             first = runs.enter_context(
                 asking(
-                    champion_settings, lambda: whole, out=beside, progress=progress, opened=lambda: staying(champion)
+                    arms.settings,
+                    # Who is compared with has to have answered everything.
+                    lambda: replace(planned, looks=()),
+                    out=beside,
+                    progress=progress,
+                    opened=arms.open_champion,
+                    put_off=put_off if together else None,
+                    through=turns.through(0) if arms.one_host and together else None,
                 )
             )
-            if waits_for_judge(first.run):
+            run_id = first.run.manifest.run_id
+            if together or waits_for_judge(first.run):
                 asked.append(first)
             else:
                 finish(first, progress=progress)
-        note_baseline(out, Baseline(folder=str(beside)))
+        note_baseline(out, Baseline(folder=str(beside), uri=baseline.uri if baseline else None))
         last = runs.enter_context(
-            asking(settings, lambda: planned, out=out, progress=progress, opened=lambda: ending(target, server))
+            asking(
+                settings,
+                lambda: planned,
+                out=out,
+                progress=progress,
+                opened=arms.open_candidate,
+                beside=run_id,
+                besides=put_off,
+                through=turns.through(1) if arms.one_host and together else None,
+            )
         )
         asked.append(last)
         judge_runs(asked, progress=progress)
         for each in asked:
             finish(each, progress=progress)
     return load_record(out)
+
+
+def _arms(settings: Settings, choice: ChampionChoice, server: ExitStack, *, out: Path, progress: Progress) -> Arms:
+    """How both are reached; a server that serves both is started here."""
+    beside = champion_folder(out)
+    shared = replace(
+        settings,
+        out=str(beside),
+        registry_uri=None,
+        registry_id=None,
+        champion_adapter=None,
+        baseline=None,
+        as_baseline=True,
+        cache=None,
+        replicas=(),
+    )
+
+    def candidate() -> AbstractContextManager[Target]:
+        return open_target(settings, log_path=out / "server.log", progress=progress)
+
+    place = choice.place
+    if place is None:
+        name = choice.adapter or ""
+        target = server.enter_context(open_target(settings, log_path=out / "server.log", progress=progress))
+        champion = beside_it(target, target.beside[name])
+        return Arms(
+            settings=replace(shared, served_name=name),
+            champion=champion.model,
+            open_champion=lambda: staying(champion),
+            open_candidate=lambda: ending(target, server),
+            up=True,
+            one_host=True,
+        )
+    if place.owned:
+        # Where the judge is the candidate's own model it is another server than the champion's.
+        own = replace(shared, model=place.model.source if place.model else place.label, endpoint=None, served_name=None)
+        return Arms(
+            settings=own if not place.server else shared,
+            champion=place.model,
+            open_champion=place.open,
+            open_candidate=candidate,
+            up=False,
+            one_host=False,
+        )
+    url = place.server.removeprefix("url ")
+    return Arms(
+        settings=replace(shared, model=None, endpoint=url, served_name=place.model.name if place.model else None),
+        champion=place.model,
+        open_champion=place.open,
+        open_candidate=candidate,
+        up=True,
+        one_host=bool(settings.endpoint) and urlsplit(settings.endpoint or "").netloc == urlsplit(url).netloc,
+    )
+
+
+def _complete(beside: Path, champion: ModelIdentity | None, progress: Progress) -> str:
+    """The run id of a champion's record that an earlier attempt sealed."""
+    record = load_record(beside)
+    if champion is not None:
+        check_same(record, champion, beside)
+    progress.stage(f"the champion's record in {beside} is complete")
+    return record.manifest.run_id
 
 
 @contextmanager
@@ -119,13 +234,15 @@ def ending(target: Target, server: ExitStack) -> Iterator[Target]:
 
 
 def check_same(record: Record, champion: ModelIdentity, beside: Path) -> None:
-    """Refuse to take the record of another adapter for the champion's.
+    """Refuse to take the record of another model for the champion's.
 
     Raises:
         RecordError: If it is one.
     """
     ran = record.manifest.model
-    if ran.weights_digest is None or ran.weights_digest != champion.weights_digest:
+    known = ran.weights_digest is not None and ran.weights_digest == champion.weights_digest
+    claimed = ran.weights_digest is champion.weights_digest is None and ran.name == champion.name
+    if not (known or claimed):
         raise RecordError(
             f"it is of {one_line(ran.name, 80)}, whose weights are not those of {one_line(champion.name, 80)} now",
             where=str(beside),

@@ -125,6 +125,7 @@ def champion_lines(status: Status, width: int) -> Iterator[LedLine]:
     yield from labelled("verdict", verdict_words(champion), width, indent=INDENT)
     if champion.sentence:
         yield from labelled("", one_line(champion.sentence, SENTENCE), width, indent=INDENT)
+    yield from labelled("answers", answers_words(status.name, status.alias, champion), width, indent=INDENT)
     if champion.attempts:
         tried = f"; by its last verdict attempt {one_line(champion.tried, TRIED)}" if champion.tried else ""
         yield from labelled("attempts", f"{champion.attempts}{tried}", width, indent=INDENT)
@@ -150,6 +151,18 @@ def verdict_words(champion: ChampionStatus) -> str:
         return f"none is signed{told}"
     given = f" of {when(champion.issued_at)}" if champion.issued_at else ""
     return f"{one_line(champion.outcome or 'unknown', 20)}{given}, {champion.verdict[:DIGEST]}"
+
+
+def answers_words(name: str, alias: str, champion: ChampionStatus) -> str:
+    """Which of its runs later candidates are compared with."""
+    at = "" if alias == CHAMPION else f" --alias {alias}"
+    again = f"`llmgate champion refresh models:/{one_line(name, 120)}{at} SUITES...`"
+    if champion.refreshed is None:
+        return f"the tag that leads to its fresh run cannot be read: {again}"
+    if not champion.refreshed:
+        return f"those that earned the alias, which makes an unchanged model fail more often: {again}"
+    used = ", but a signed verdict names the run that is compared with" if champion.verdict is not None else ""
+    return f"asked again after its promotion, {one_line(champion.refreshed, 40)}{used}"
 
 
 def about_registry(status: Status) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llmgate.record.manifest import ALONE, FOR_COMPARISON, FOR_PROMOTION
 from llmgate.record.run.content_digest import content_digest
 from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.merge import check_shards, merge_shards
@@ -43,13 +44,16 @@ class Merged:
         return (f"merged {answers} to {plural(len(self.record.cases), 'case')}", f"content: {self.content}")
 
 
-def merge_folders(shards: Sequence[Path], out: Path, baseline: Callable[[], Baseline | None]) -> Merged:
+def merge_folders(
+    shards: Sequence[Path], out: Path, baseline: Callable[[], Baseline | None], *, as_baseline: bool = False
+) -> Merged:
     """Check shards, find the champion, and write the whole run.
 
     Args:
         shards: The folders of all shards.
         out: Where the run goes; nothing is left there if the shards are refused.
         baseline: Finds the champion's record, once the shards are seen to be good.
+        as_baseline: Whether others will be compared with it.
 
     Raises:
         RecordError: If they are not the shards of one run, or the folder holds a run.
@@ -61,5 +65,6 @@ def merge_folders(shards: Sequence[Path], out: Path, baseline: Callable[[], Base
     champion = baseline()
     with RunLock(out):
         note_baseline(out, champion)
-        record = merge_shards(parts, out)
+        made_for = FOR_COMPARISON if as_baseline else FOR_PROMOTION if champion else ALONE
+        record = merge_shards(parts, out, made_for=made_for)
     return Merged(record=record, baseline=champion, content=content_digest(record))

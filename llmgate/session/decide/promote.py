@@ -10,6 +10,7 @@ from llmgate.attest.policy import load_policy
 from llmgate.errors import UsageError
 from llmgate.generate.sources.layout import loaded_of
 from llmgate.generate.sources.local import models_root
+from llmgate.promote.alias import CHAMPION
 from llmgate.promote.registries import promote
 from llmgate.record.weights import weights_digest
 from llmgate.session.decide.records import decide_folders
@@ -17,7 +18,7 @@ from llmgate.session.decide.records import decide_folders
 if TYPE_CHECKING:
     from llmgate.promote.promotion import Promotion
 
-__all__ = ["promote_version", "source_digest"]
+__all__ = ["ask_for_refresh", "promote_version", "source_digest"]
 
 
 def promote_version(
@@ -55,6 +56,13 @@ def promote_version(
         policy=load_policy(registry_policy) if registry_policy is not None else None,
         tracking_uri=mlflow_uri,
     )
+
+
+def ask_for_refresh(promotion: Promotion) -> str:
+    """What makes the next comparisons fair, where the run that earned the alias is what they would be made with."""
+    alias = "" if promotion.alias == CHAMPION else f" --alias {promotion.alias}"
+    again = f"llmgate champion refresh models:/{promotion.version.name}{alias} SUITES..."
+    return f"its run was chosen because it passed, so luck is part of it: `{again}` makes the next comparisons fair"
 
 
 def source_digest(source: str) -> str | None:

@@ -11,6 +11,15 @@ __all__ = ["ASKING", "COMPARISON", "FILES"]
 COMPARISON: Final = (
     Option(name="baseline", metavar="RUN", help="The champion's run: a folder, or models:/NAME@champion in MLflow."),
     Option(
+        name="champion",
+        metavar="HOW|PLACE",
+        default="auto",
+        # In a file, whoever changes the repository could have the candidate compared with a worse model.
+        by_hand=True,
+        help="fresh asks the champion again beside the candidate, stored compares with its run's answers, auto asks it"
+        " where its weights are at hand; a model folder or URL, URL#NAME, asks it there, without a run if need be.",
+    ),
+    Option(
         name="as-baseline",
         kind="flag",
         default=False,

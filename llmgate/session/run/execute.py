@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError, ServerError, UsageError
@@ -37,10 +38,11 @@ from llmgate.session.run_folder import new_run_id
 from llmgate.session.settings.typed import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from llmgate.generate.chat import Chat
     from llmgate.record.schema import Record
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
@@ -49,8 +51,12 @@ if TYPE_CHECKING:
     from llmgate.session.run.spread import ClusterAsker
     from llmgate.session.target import Target
 
+    Questions = Callable[[], Coroutine[None, None, None]]
+    """What one run asks; nothing is asked before it is awaited."""
+
 __all__ = [
     "AskedRun",
+    "Questions",
     "asking",
     "check_folder",
     "execute",
@@ -98,6 +104,12 @@ def execute(
             where="--champion-adapter",
             fix="Record the champion's first and give it as the baseline, or use `llmgate run`",
         )
+    if settings.asks_champion:
+        raise UsageError(
+            "the champion is asked again by `llmgate run`, and this is one run",
+            where="--champion",
+            fix="Use `llmgate run`, or record the champion's run with --as-baseline and give that as the baseline",
+        )
     with asking(settings, plan, out=out, progress=progress, inbox=inbox) as asked:
         judge_runs([asked], progress=progress)
         finish(asked, progress=progress)
@@ -115,6 +127,10 @@ def asking(
     progress: Progress,
     inbox: Inbox | None = None,
     opened: Callable[[], AbstractContextManager[Target]] | None = None,
+    beside: str = "",
+    put_off: list[Questions] | None = None,
+    besides: Sequence[Questions] = (),
+    through: Callable[[Chat], Chat] | None = None,
 ) -> Iterator[AskedRun]:
     """Ask the model under test and end its server; the record is open until the block ends.
 
@@ -125,6 +141,11 @@ def asking(
         progress: Likewise.
         inbox: Likewise.
         opened: Reaches the model, where a server of it is up; None to open what the settings name.
+        beside: Run id of the champion's run that is asked beside this one.
+        put_off: Takes the questions instead of having them asked, where another run is to ask them with its own; the
+            model has to stay up without this block.
+        besides: Questions of other runs, to be asked at the same time.
+        through: Puts something between this run and whoever answers.
 
     Raises:
         LlmgateError: As for `execute`.
@@ -156,7 +177,7 @@ def asking(
             check_serving(settings, planned)
             for line in preflight(planned, target, out, strict=settings.strict_power):
                 progress.stage(line)
-            run = open_run(settings, planned, target, out)
+            run = open_run(settings, planned, target, out, beside=beside)
             closing.callback(run.close)
             for line in attempt_lines(settings, run.manifest, compared_with(out)):
                 progress.stage(line)
@@ -164,8 +185,14 @@ def asking(
             looks = make_monitor(settings, planned, run, out, progress=progress)
             if inbox is not None:
                 inbox.open(target)
-            asked = ask(settings, planned, run, target, monitor=looks, progress=progress, inbox=inbox, spread=spread)
-            run_async(asked, progress)
+            questions: Questions = partial(
+                ask, settings, planned, run, target,
+                monitor=looks, progress=progress, inbox=inbox, spread=spread, through=through,
+            )  # fmt: skip
+            if put_off is not None:
+                put_off.append(questions)
+            else:
+                run_async(gather_all(each() for each in (*besides, questions)), progress)
             if arms is not None:
                 if not settings.no_bench:
                     run_async(bench_suites(planned, run, target, others=arms.suites, progress=progress), progress)
@@ -241,7 +268,7 @@ def make_folder(out: Path) -> None:
         ) from error
 
 
-def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDir:
+def open_run(settings: Settings, plan: Plan, target: Target, out: Path, *, beside: str = "") -> RunDir:
     """Write the manifest of a new run, or go on with the one that is there.
 
     Raises:
@@ -251,7 +278,7 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDi
     """
     redact = redactor(settings)
     manifest = make_manifest(
-        settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), redact=redact
+        settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), redact=redact, beside=beside
     )
     check_judges(plan, manifest)
     if settings.resume and has_run(out):
@@ -285,12 +312,13 @@ async def ask(
     progress: Progress,
     inbox: Inbox | None = None,
     spread: ClusterAsker | None = None,
+    through: Callable[[Chat], Chat] | None = None,
 ) -> None:
     """All questions, and what judges say of the answers who can be asked while the model under test is up."""
     async with AsyncExitStack() as stack:
         opening = open_model if spread is None else spread.open_model
         asked = await opening(settings, target, run, stack, progress=progress)
-        client = asked.chat
+        client = asked.chat if through is None else through(asked.chat)
         models = await models_beside(settings, plan, run.manifest, client, stack, progress=progress)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         limit = f", {settings.limit}" if settings.limit else ""

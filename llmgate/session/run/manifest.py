@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import llmgate
 from llmgate.generate.identity import hardware, packages
 from llmgate.record.environment import for_programs
-from llmgate.record.manifest import Manifest
+from llmgate.record.manifest import ALONE, FOR_COMPARISON, FOR_PROMOTION, Manifest
 from llmgate.record.run.files import cases_digest
 from llmgate.session.clock import timestamp
 from llmgate.session.run.admissions import judged_asserts, read_admissions
@@ -31,7 +31,14 @@ CI_LABELS: Final = ("GITHUB_REPOSITORY", "GITHUB_SHA", "GITHUB_REF_NAME", "GITHU
 
 
 def make_manifest(
-    settings: Settings, plan: Plan, target: Target, asked: Identities, *, run_id: str, redact: Redactor
+    settings: Settings,
+    plan: Plan,
+    target: Target,
+    asked: Identities,
+    *,
+    run_id: str,
+    redact: Redactor,
+    beside: str = "",
 ) -> Manifest:
     """Collect the facts.
 
@@ -42,6 +49,7 @@ def make_manifest(
         asked: Who will judge and embed.
         run_id: See `llmgate.session.run_folder`.
         redact: Applied to the cases before they are digested, as they will be before they are written.
+        beside: Run id of the champion's run that is asked beside this one, "" for none.
     """
     return Manifest(
         run_id=run_id,
@@ -67,7 +75,18 @@ def make_manifest(
         looks=plan.looks,
         labels=labels() | ({"asked_from": settings.on} if settings.on else {}),
         shard=settings.shard,
+        made_for=purpose(settings, beside),
+        beside=beside,
     )
+
+
+def purpose(settings: Settings, beside: str = "") -> str:
+    """What a run is made for; a part of one is made for what the whole will be, which `llmgate merge` says."""
+    if settings.shard is not None:
+        return ""
+    if settings.as_baseline:
+        return FOR_COMPARISON
+    return FOR_PROMOTION if settings.baseline is not None or beside else ALONE
 
 
 def shown_path(path: Path) -> str:

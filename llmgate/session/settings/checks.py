@@ -16,7 +16,7 @@ from llmgate.generate.vllm.adapters import check_lora_flags
 from llmgate.generate.vllm.command import check_flags
 from llmgate.record.redaction import TOKEN
 from llmgate.session.options.model import ENGINE
-from llmgate.session.settings.typed import Settings, own_key_name
+from llmgate.session.settings.typed import CHAMPION_WORDS, STORED, Settings, own_key_name
 
 __all__ = ["HOSTINGS", "check"]
 
@@ -54,6 +54,7 @@ def check(settings: Settings) -> None:
 
         check_engine(settings)
     check_adapters(settings)
+    check_champion(settings)
     check_serving(settings)
     check_replicas(settings)
     check_cache(settings)
@@ -106,6 +107,37 @@ def check_adapters(settings: Settings) -> None:
             raise UsageError(
                 f"both --champion-adapter and --{option.replace('_', '-')} are given", fix="Give one of them"
             )
+
+
+def check_champion(settings: Settings) -> None:
+    """Refuse a champion that would be asked again and cannot be, or that nothing names."""
+    champion = settings.champion
+    if not champion:
+        raise UsageError("it is empty", where="--champion", fix=f"Give {', '.join(CHAMPION_WORDS)}, a folder or a URL")
+    if champion == STORED and settings.champion_adapter:
+        raise UsageError("--champion-adapter asks it again, and --champion keeps what it said", fix="Leave one out")
+    if not settings.asks_champion:
+        return
+    if champion == "fresh" and not settings.baseline and not settings.champion_adapter:
+        raise UsageError(
+            "nothing says who the champion is",
+            where="--champion fresh",
+            fix="Add --baseline RUN, or name the champion's model folder or URL: --champion DIR|URL",
+        )
+    reasons = {
+        "as_baseline": "a run that others are compared with has no champion",
+        "shard": "a part of a run has no champion of its own: shard its run as well, and merge each",
+        "on": "--on asks one model from several nodes",
+        "cache": "its answers would be newer than what the cache holds",
+    }
+    for option, why in reasons.items():
+        if getattr(settings, option):
+            name = f"--{option.replace('_', '-')}"
+            raise UsageError(
+                f"the champion cannot be asked again with {name}: {why}", fix=f"Leave {name} or --champion out"
+            )
+    if settings.champion_adapter and champion != "fresh":
+        raise UsageError("both --champion-adapter and a place in --champion are given", fix="Give one of them")
 
 
 def check_replicas(settings: Settings) -> None:

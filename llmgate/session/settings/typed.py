@@ -14,9 +14,12 @@ from llmgate.generate.rate_limit import RateLimit
 from llmgate.generate.sources.model import LocalModel
 from llmgate.record.manifest import Shard
 
-__all__ = ["OPENAI_KEY", "Settings", "own_key_name"]
+__all__ = ["CHAMPION_WORDS", "OPENAI_KEY", "STORED", "Settings", "own_key_name"]
 
 OPENAI_KEY: Final = "OPENAI_API_KEY"
+STORED: Final = "stored"
+CHAMPION_WORDS: Final = ("auto", "fresh", STORED)
+"""What `--champion` takes besides a place."""
 FIXED: Final = 32
 """Requests in flight of what does not adapt, where the others do."""
 
@@ -28,6 +31,7 @@ class Settings:
     model: str | None
     adapter: Mapping[str, str]
     champion_adapter: str | None
+    champion: str
     endpoint: str | None
     served_name: str | None
     reply_names: tuple[str, ...]
@@ -123,6 +127,11 @@ class Settings:
             where=url,
             fix=f"Set {self.api_key_env} to the key of this endpoint, or to nothing if it needs none",
         )
+
+    @property
+    def asks_champion(self) -> bool:
+        """Whether somebody wants the champion asked again, and not only if it is at hand."""
+        return self.champion not in {"auto", STORED}
 
     @property
     def key_place(self) -> KeyPlace:
