@@ -9,6 +9,7 @@ import numpy as np
 
 from llmgate.gate.decision.wording import count, percent
 from llmgate.stats import special
+from llmgate.stats.planning.loss import discordance_at
 from llmgate.stats.planning.power import required_pairs, t_pass_chance, tango_chances, tango_required_pairs
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def pass_chances(test: MetricTest) -> tuple[float | None, float | None]:
     if pairs.simple and not test.corrected:
         psi = _variance(test, comparison, unchanged=True)
         unchanged = tango_chances(delta=0.0, discordance=psi, pairs=n, margin=margin, alpha=alpha)
-        lost = tango_chances(delta=-margin, discordance=max(psi, margin), pairs=n, margin=margin, alpha=alpha)
+        with_loss = discordance_at(-margin, unchanged=psi)
+        lost = tango_chances(delta=-margin, discordance=with_loss, pairs=n, margin=margin, alpha=alpha)
         return unchanged.passed, max(test.policy.alpha, lost.passed)
     df = max(1, round((comparison.interval.df or max(1, n - 1)) / shrunk))
     se = math.sqrt(_variance(test, comparison, unchanged=True) / n)
