@@ -215,7 +215,9 @@ def test_lengths_and_refusals_that_gate_are_in_the_joint_chance() -> None:
 def test_lengths_pass_and_change_as_often_as_planned(cases: int, sd: float) -> None:
     gate = MetricPolicy(suite="support", metric="drift-length", margin=0.2, trait=OutputFeature.LENGTH)
     rng = np.random.default_rng(11)
-    metric = plan(Design(policy=gate, cases=cases), known((sd / LENGTH_SCALE) ** 2, reach=LEAST_REACH, binary=False))
+    noise = known((sd / LENGTH_SCALE) ** 2, metric="drift-length", reach=LEAST_REACH, binary=False)
+    metric = plan(Design(policy=gate, cases=cases), noise)
+    assert metric.variance == pytest.approx(sd**2)
     assert metric.detectable is not None
     for change, planned in ((0.0, metric.pass_if_unchanged), (metric.detectable, 0.8)):
         outcomes = [
