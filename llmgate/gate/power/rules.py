@@ -131,16 +131,17 @@ class LengthRule:
             pairs=self.pairs,
             reach=self.reach,
         )
-        # A change is proven by a two-sided test; by which side it passes is decided by the nearer margin alone.
+        # A change is proven by a two-sided test, widened by what stayed unseen; by which side it passes is decided by
+        # the nearer margin alone. As shares of the reach, log ratios are scores in [−1, 1].
         failing = self.alpha if self.fail_alpha is None else self.fail_alpha
         changed = t_chances(
-            delta=-abs(change),
-            standard_error=error,
+            delta=-abs(change) / self.reach,
+            standard_error=error / self.reach,
             df=self.df,
-            margin=limit,
+            margin=min(limit / self.reach, 0.9999),
             alpha=self.alpha,
             fail_alpha=failing / 2.0,
-            pairs=None,
+            pairs=self.pairs,
         )
         return Chances(passed=passed, failed=min(1.0 - passed, changed.failed))
 
