@@ -61,6 +61,10 @@ class Noise:
         source: The `repeats` of one run, a second `run` of the same model, or the `history` of releases.
         binary: Whether a case's score is right or wrong, so that the variance is a discordance.
         flips: How often two scores of the same case differ.
+        level: The champion's mean score, turned so that more is better: what a loss can take from. None where nothing
+            tells.
+        design_effect: What of the variance is due to clusters, as a factor; 1 without clusters.
+        reach: Of lengths: how far an answer that nobody saw may be from the champion's, as a log ratio; None of others.
     """
 
     suite: str
@@ -73,6 +77,9 @@ class Noise:
     source: Literal["repeats", "run", "history"]
     binary: bool
     flips: float
+    level: float | None = None
+    design_effect: float = 1.0
+    reach: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from llmgate.gate.decision.wording import count, percent
 from llmgate.stats import special
+from llmgate.stats.planning.loss import discordance_at
 from llmgate.stats.planning.power import Chances, required_pairs, t_chances, tango_chances, tango_required_pairs
 from llmgate.stats.planning.selected import after_selection, given_one_run
 
@@ -79,7 +80,7 @@ class _Planned:
         if self.df is None:
             return tango_chances(
                 delta=delta,
-                discordance=max(self.variance, abs(delta)),
+                discordance=discordance_at(delta, unchanged=self.variance),
                 pairs=self.pairs,
                 margin=self.margin,
                 alpha=self.alpha,

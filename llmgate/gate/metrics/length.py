@@ -26,9 +26,17 @@ if TYPE_CHECKING:
     from llmgate.gate.evidence.pairing import Pairs
     from llmgate.gate.metrics.metric import MetricTest
 
-__all__ = ["compare_lengths", "length_limits", "length_reason", "lengths_needed", "with_lengths"]
+__all__ = [
+    "LEAST_REACH",
+    "compare_lengths",
+    "length_limits",
+    "length_reason",
+    "lengths_needed",
+    "unseen_reach",
+    "with_lengths",
+]
 
-_LEAST_REACH: Final = math.log(10.0)
+LEAST_REACH: Final = math.log(10.0)
 """A suite of labels has answers of one length, and still a model could begin to explain itself."""
 
 
@@ -59,17 +67,17 @@ def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> HypothesisT
         margin=math.log1p(margin),
         alpha=alpha,
         clusters=pairs.clusters,
-        reach=_reach(pairs),
+        reach=unseen_reach(pairs),
     )
     changed = not result.equivalent and result.p_changed <= alpha
     return HypothesisTest(interval=result.interval, passed=result.equivalent, worse=changed, p=result.p_changed)
 
 
-def _reach(pairs: Pairs) -> float:
+def unseen_reach(pairs: Pairs) -> float:
     """How far an answer that nobody saw may be from the champion's, as a log ratio."""
     sides = [pairs.candidate] if pairs.champion is None else [pairs.candidate, pairs.champion]
     longest, shortest = max(float(side.max()) for side in sides), min(float(side.min()) for side in sides)
-    return max(_LEAST_REACH, (longest - shortest) * LENGTH_SCALE)
+    return max(LEAST_REACH, (longest - shortest) * LENGTH_SCALE)
 
 
 def length_chances(test: MetricTest) -> tuple[float | None, float | None]:
@@ -86,7 +94,7 @@ def length_chances(test: MetricTest) -> tuple[float | None, float | None]:
             margin=limit,
             alpha=alpha,
             pairs=len(pairs.item_ids),
-            reach=_reach(pairs),
+            reach=unseen_reach(pairs),
         )
         for delta in (0.0, limit)
     ]
@@ -130,7 +138,7 @@ def length_reason(test: MetricTest, verdict: Verdict, adjusted: Sequence[float],
 def lengths_needed(pairs: Pairs, comparison: HypothesisTest, margin: float, alpha: float) -> int:
     """Cases with which an unchanged model would pass 80 % of the time."""
     n, se = len(pairs.item_ids), comparison.interval.standard_error or 0.0
-    return equivalence_pairs(variance=se * se * n, margin=math.log1p(margin), alpha=alpha, reach=_reach(pairs))
+    return equivalence_pairs(variance=se * se * n, margin=math.log1p(margin), alpha=alpha, reach=unseen_reach(pairs))
 
 
 def _more_cases(pairs: Pairs, comparison: HypothesisTest, margin: float, alpha: float) -> str:

@@ -14,6 +14,9 @@ from llmgate.gate.evidence.evidence import Noise
 from llmgate.gate.evidence.gather import gather
 from llmgate.gate.evidence.pairing import pair_up
 from llmgate.gate.evidence.repeats import wording_of
+from llmgate.gate.metrics.length import unseen_reach
+from llmgate.record.output_features import OutputFeature
+from llmgate.record.policy import Direction
 from llmgate.record.schema import Generation
 from llmgate.stats.paired import cluster_t, t_interval
 from llmgate.stats.proportion import clopper_pearson
@@ -55,7 +58,7 @@ def noise_of_run(run: Record, other: Record, policy: Policy) -> tuple[Noise, ...
     noise = []
     for metric, pairs in _between(run, other, policy):
         squares = _differences(pairs) ** 2
-        lowest, highest = _bounds(squares)
+        lowest, highest = _bounds_of(squares, metric)
         noise.append(
             Noise(
                 suite=metric.suite,
@@ -68,6 +71,8 @@ def noise_of_run(run: Record, other: Record, policy: Policy) -> tuple[Noise, ...
                 source="run",
                 binary=pairs.binary,
                 flips=float(np.mean(squares != 0.0)),
+                level=_level([pairs], metric),
+                reach=_reach([pairs], metric),
             )
         )
     return tuple(noise)
@@ -85,14 +90,14 @@ def noise_of_history(records: Sequence[Record], policy: Policy) -> tuple[Noise, 
     """
     if len(records) < 2:
         raise UsageError("a history has two runs or more", where="--history", fix="Name the runs of past releases")
-    seen: dict[tuple[str, str], list[Pairs]] = {}
+    seen: dict[MetricPolicy, list[Pairs]] = {}
     for before, after in pairwise(records):
         for metric, pairs in _between(after, before, policy):
-            seen.setdefault((metric.suite, metric.metric), []).append(pairs)
-    return tuple(_of_history(suite, metric, all_pairs, records[-1]) for (suite, metric), all_pairs in seen.items())
+            seen.setdefault(metric, []).append(pairs)
+    return tuple(_of_history(metric, all_pairs, records[-1]) for metric, all_pairs in seen.items())
 
 
-def _of_history(suite: str, metric: str, all_pairs: Sequence[Pairs], newest: Record) -> Noise:
+def _of_history(metric: MetricPolicy, all_pairs: Sequence[Pairs], newest: Record) -> Noise:
     binary = all(pairs.binary for pairs in all_pairs)
     by_case: dict[str, list[float]] = {}
     flips: list[float] = []
@@ -104,18 +109,21 @@ def _of_history(suite: str, metric: str, all_pairs: Sequence[Pairs], newest: Rec
             by_case.setdefault(case, []).append(square)
     squares = np.array([sum(values) / len(values) for values in by_case.values()])
     effect = sum(map(_design_effect, all_pairs)) / len(all_pairs)
-    lowest, highest = (min(1.0, effect * bound) for bound in _bounds(squares))
+    lowest, highest = (min(1.0, effect * bound) for bound in _bounds_of(squares, metric))
     return Noise(
-        suite=suite,
-        metric=metric,
+        suite=metric.suite,
+        metric=metric.metric,
         variance=min(1.0, effect * float(np.mean(squares))),
         lowest=lowest,
         highest=highest,
         cases=len(squares),
-        repeats=_repeats_of(newest, suite),
+        repeats=_repeats_of(newest, metric.suite),
         source="history",
         binary=binary,
         flips=sum(flips) / len(flips),
+        level=_level(all_pairs[-1:], metric),
+        design_effect=effect,
+        reach=_reach(all_pairs, metric),
     )
 
 
@@ -197,6 +205,18 @@ def _between(run: Record, other: Record, policy: Policy) -> Iterator[tuple[Metri
                 yield metric, pairs
 
 
+def _level(all_pairs: Sequence[Pairs], metric: MetricPolicy) -> float | None:
+    """The mean score of what a candidate will be compared with; a length has none that could be lost."""
+    if metric.trait is OutputFeature.LENGTH:
+        return None
+    mean = float(np.mean(all_pairs[-1].candidate))
+    return 1.0 - mean if metric.direction is Direction.LOWER else mean
+
+
+def _reach(all_pairs: Sequence[Pairs], metric: MetricPolicy) -> float | None:
+    return max(map(unseen_reach, all_pairs)) if metric.trait is OutputFeature.LENGTH else None
+
+
 def _differences(pairs: Pairs) -> NDArray[np.float64]:
     return pairs.candidate - (pairs.candidate if pairs.champion is None else pairs.champion)
 
@@ -216,6 +236,14 @@ def _design_effect(pairs: Pairs) -> float:
     except UndefinedError:
         return 1.0
     return max(1.0, len(differences) * error * error / variance)
+
+
+def _bounds_of(squares: NDArray[np.float64], metric: MetricPolicy) -> tuple[float, float]:
+    """Of lengths, whose squares are small parts of the scale of scores, what stayed unseen would say nothing."""
+    if metric.trait is not OutputFeature.LENGTH or bool(np.all(squares == squares[0])):
+        return _bounds(squares)
+    interval = t_interval(squares, alpha=_ALPHA)
+    return max(0.0, interval.lower), interval.upper
 
 
 def _bounds(values: NDArray[np.float64]) -> tuple[float, float]:

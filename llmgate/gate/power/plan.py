@@ -6,9 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE
 from llmgate.gate.evidence.gather import feeds
 from llmgate.gate.metrics.tests import default_margin
+from llmgate.gate.power.rules import Design, Spread, assumed_spread, cluster_sizes, fractions_of, rule_of
 from llmgate.gate.power.serving import ServingNoise, ServingPower, hypotheses_of, plan_serving
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Aggregate, Direction, MetricPolicy, Role
 from llmgate.stats.planning.detectable import (
     DEFAULT_POWER,
@@ -18,46 +21,24 @@ from llmgate.stats.planning.detectable import (
     smallest_margin,
     smallest_number,
 )
-from llmgate.stats.planning.rules import RateRule, TangoRule, TRule
+from llmgate.stats.planning.looks import StagedRule
+from llmgate.stats.planning.rules import RateRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from llmgate.gate.evidence.evidence import Noise
     from llmgate.gate.power.serving import ServingDesign
+    from llmgate.record.looks import LookPlan
     from llmgate.record.policy import Policy
     from llmgate.record.schema import PlannedCase
     from llmgate.stats.planning.rules import ComparisonRule
 
-__all__ = ["ASSUMED_DISCORDANCE", "Design", "MetricPower", "Power", "Threshold", "designs_of", "plan_power"]
+__all__ = ["MetricPower", "Power", "Threshold", "designs_of", "plan_power"]
 
-ASSUMED_DISCORDANCE = 0.1
-"""Where nothing was measured: in between what greedy decoding and a retrained model show."""
 _MOST_REPEATS = 16
 
 Source = Literal["repeats", "run", "history", "given", "assumed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Design:
-    """The size of one metric's gate.
-
-    Attributes:
-        policy: What is gated.
-        cases: n.
-        clusters: G, None where every case stands for itself.
-        repeats: K.
-    """
-
-    policy: MetricPolicy
-    cases: int
-    clusters: int | None = None
-    repeats: int = 1
-
-    def resized(self, cases: int) -> Design:
-        """The same suite with another number of cases, and as many clusters as belong to them."""
-        clusters = None if self.clusters is None else max(2, round(self.clusters * cases / self.cases))
-        return replace(self, cases=cases, clusters=clusters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,18 +62,26 @@ class MetricPower:
 
     Attributes:
         cases: n.
+        trait: The output feature that it is about, None for what asserts feed.
         clusters: G, None where every case stands for itself.
+        effective_clusters: n²/Σz², None without clusters.
         repeats: K.
+        looks: How often the suite looks; 1 where it does not stop early.
+        used: Expected share of the cases that is asked of an unchanged model if this metric alone decides when the run
+            ends; None without looks.
         margin: Of the gate.
         default_margin: Whether the policy sets none.
-        variance: Of one case's difference if nothing has changed; of right-or-wrong scores the discordance.
+        variance: Of one case's difference if nothing has changed; of right-or-wrong scores the discordance, of lengths
+            the variance of the logarithm of their ratio.
         lowest: Lower 95 % bound of it; None where it was not measured.
         highest: Upper 95 % bound of it.
+        level: The champion's mean score, which a loss takes from; None where nothing tells.
         source: Where it comes from.
         measured_on: How many cases told it.
         exact: Whether the scores are right or wrong, so that all is an exact sum.
         flips: How often two scores of the same case differ; None where it was not measured.
         pass_if_unchanged: P(PASS | δ = 0).
+        pass_if_margin_lost: P(PASS | δ = −margin), with the discordance that such a loss adds.
         pass_least: The least of it within the bounds of the variance: at `highest`, but where there are too few cases
             for a PASS without luck.
         pass_most: The most of it.
@@ -106,19 +95,25 @@ class MetricPower:
     suite: str
     metric: str
     role: Role
+    trait: OutputFeature | None
     cases: int
     clusters: int | None
+    effective_clusters: float | None
     repeats: int
+    looks: int
+    used: float | None
     margin: float
     default_margin: bool
     variance: float
     lowest: float | None
     highest: float | None
+    level: float | None
     source: Source
     measured_on: int | None
     exact: bool
     flips: float | None
     pass_if_unchanged: float
+    pass_if_margin_lost: float
     pass_least: float | None
     pass_most: float | None
     detectable: float | None
@@ -139,6 +134,7 @@ class Power:
         joint_least: The least that it can be, whatever their dependence: 1 − Σ(1 − p).
         joint_most: The most that it can be: the smallest p.
         serving: One per gating figure of serving.
+        reserve: Share of alpha that is kept for further attempts, which the chances do without.
     """
 
     metrics: tuple[MetricPower, ...]
@@ -147,6 +143,7 @@ class Power:
     joint_least: float
     joint_most: float
     serving: tuple[ServingPower, ...] = ()
+    reserve: float = 0.0
 
     @property
     def gating(self) -> int:
@@ -159,21 +156,28 @@ class Power:
         return self.gating > 0 and self.joint >= self.wanted
 
 
-def designs_of(cases: Iterable[PlannedCase], policy: Policy) -> tuple[Design, ...]:
-    """The sizes of all gating metrics."""
+def designs_of(cases: Iterable[PlannedCase], policy: Policy, looks: Sequence[LookPlan] = ()) -> tuple[Design, ...]:
+    """The sizes of all gating metrics, output features that gate among them.
+
+    Args:
+        cases: All that are planned.
+        policy: What gates.
+        looks: When suites may stop early.
+    """
     planned = list(cases)
     designs = []
     for metric in policy.metrics:
         feeding = [case for case in planned if feeds(case, metric)]
         if metric.gates and feeding:
-            keys = [case.cluster for case in feeding]
-            groups = len({key for key in keys if key is not None}) + keys.count(None)
+            groups, effective = cluster_sizes(feeding) or (None, None)
             designs.append(
                 Design(
                     policy=metric,
                     cases=len(feeding),
-                    clusters=groups if groups < len(feeding) else None,
+                    clusters=groups,
                     repeats=max(case.repeats for case in feeding),
+                    effective=effective,
+                    fractions=fractions_of(looks, metric.suite),
                 )
             )
     return tuple(designs)
@@ -187,6 +191,7 @@ def plan_power(
     wanted: float = DEFAULT_POWER,
     serving: Sequence[ServingDesign] = (),
     runs: ServingNoise | None = None,
+    reserve: float = 0.0,
 ) -> Power:
     """What a gate can decide, from its size and from how much scores change if nothing has changed.
 
@@ -197,6 +202,7 @@ def plan_power(
         wanted: The probability with which an unchanged model is to pass.
         serving: The gating figures of serving; they stand in one family of hypotheses with the metrics.
         runs: How much their runs vary; None for what is assumed.
+        reserve: Share of alpha that is kept for further attempts: the first has the rest.
 
     Raises:
         UndefinedError: If a number is outside its range.
@@ -204,10 +210,8 @@ def plan_power(
     known = {(spread.suite, spread.metric): spread for spread in noise}
     hypotheses = sum(1 + (design.policy.floor is not None) for design in designs)
     hypotheses += hypotheses_of(design.policy for design in serving)
-    metrics = tuple(
-        _plan(design, known.get((design.policy.suite, design.policy.metric)), discordance, wanted, hypotheses)
-        for design in designs
-    )
+    asked = _Asked(discordance=discordance, wanted=wanted, hypotheses=hypotheses, reserve=reserve)
+    metrics = tuple(_plan(design, known.get((design.policy.suite, design.policy.metric)), asked) for design in designs)
     figures = plan_serving(serving, runs or ServingNoise(), hypotheses=hypotheses, wanted=wanted)
     chances = [metric.pass_if_unchanged for metric in metrics]
     chances += [figure.comparison.pass_if_unchanged for figure in figures if figure.comparison is not None]
@@ -218,86 +222,115 @@ def plan_power(
         joint_least=max(0.0, 1.0 - math.fsum(1.0 - chance for chance in chances)),
         joint_most=min(chances, default=1.0),
         serving=figures,
+        reserve=reserve,
     )
 
 
-def _plan(
-    design: Design, noise: Noise | None, discordance: float | None, wanted: float, hypotheses: int
-) -> MetricPower:
-    policy, margin = design.policy, design.policy.margin
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """As for `plan_power`."""
+
+    discordance: float | None
+    wanted: float
+    hypotheses: int
+    reserve: float
+
+
+def _plan(design: Design, noise: Noise | None, asked: _Asked) -> MetricPower:
+    policy, margin, wanted = design.policy, design.policy.margin, asked.wanted
     if margin is None:
         margin, _ = default_margin(design.cases)
-    given = ASSUMED_DISCORDANCE if discordance is None else discordance
     by_chance = noise is not None and noise.source != "history"
-    # Chance averages out over the repeats that are planned; what differs between releases does not.
-    scale = noise.repeats / design.repeats if noise is not None and by_chance else 1.0
-    variance, lowest, highest = (
-        (given, None, None)
-        if noise is None
-        else tuple(min(1.0, scale * value) for value in (noise.variance, noise.lowest, noise.highest))
-    )
+    spread, lowest, highest = _spreads(design, noise, asked.discordance)
     binary = policy.aggregate is Aggregate.ALL if noise is None else noise.binary
     exact = design.clusters is None and design.repeats == 1 and binary
+    alpha = policy.alpha * (1.0 - asked.reserve)
 
-    def rule(spread: float, size: Design = design, fail_alpha: float | None = None) -> ComparisonRule:
-        return _rule(size, spread, exact=exact and size.repeats == 1, fail_alpha=fail_alpha)
+    def rule(spread: Spread, size: Design = design, fail_alpha: float | None = None) -> ComparisonRule:
+        return rule_of(size, spread, exact=exact and size.repeats == 1, alpha=alpha, fail_alpha=fail_alpha)
 
-    def passes(spread: float, size: Design = design) -> float:
+    def passes(spread: Spread, size: Design = design) -> float:
         return rule(spread, size).chances(delta=0.0, margin=margin).passed
 
-    unchanged = passes(variance)
+    unchanged = passes(spread)
+    within = [unchanged, *(passes(bound) for bound in (lowest, highest) if bound is not None)]
     short = unchanged < wanted
+    staged = rule(spread)
     return MetricPower(
         suite=policy.suite,
         metric=policy.metric,
         role=policy.role,
+        trait=policy.trait,
         cases=design.cases,
         clusters=design.clusters,
+        effective_clusters=design.telling,
         repeats=design.repeats,
+        looks=max(1, len(design.fractions)),
+        used=staged.used(delta=0.0, margin=margin) if isinstance(staged, StagedRule) else None,
         margin=margin,
         default_margin=policy.margin is None,
-        variance=variance,
-        lowest=lowest,
-        highest=highest,
-        source=noise.source if noise is not None else "assumed" if discordance is None else "given",
+        variance=spread.variance,
+        lowest=None if lowest is None else lowest.variance,
+        highest=None if highest is None else highest.variance,
+        level=spread.level,
+        source=noise.source if noise is not None else _unmeasured(policy, asked.discordance),
         measured_on=None if noise is None else noise.cases,
         exact=exact,
         flips=None if noise is None else noise.flips,
         pass_if_unchanged=unchanged,
-        pass_least=None if highest is None or lowest is None else min(unchanged, passes(highest), passes(lowest)),
-        pass_most=None if highest is None or lowest is None else max(unchanged, passes(highest), passes(lowest)),
+        pass_if_margin_lost=rule(spread).chances(delta=-margin, margin=margin).passed,
+        pass_least=None if noise is None else min(within),
+        pass_most=None if noise is None else max(within),
         detectable=minimum_detectable_effect(
-            rule(variance, fail_alpha=policy.alpha / max(1, hypotheses)), margin=margin, power=wanted
+            rule(spread, fail_alpha=alpha / max(1, asked.hypotheses)), margin=margin, power=wanted
         ),
-        margin_needed=smallest_margin(rule(variance), power=wanted),
-        cases_needed=smallest_number(lambda n: passes(variance, design.resized(n)), power=wanted),
-        repeats_needed=_repeats(design, variance, wanted, passes) if short and by_chance else None,
-        threshold=_threshold(design, wanted),
+        margin_needed=smallest_margin(rule(spread), power=wanted),
+        cases_needed=smallest_number(lambda n: passes(spread, design.resized(n)), power=wanted),
+        repeats_needed=_repeats(design, spread, wanted, passes) if short and by_chance else None,
+        threshold=_threshold(design, wanted, alpha),
     )
 
 
-def _rule(design: Design, variance: float, *, exact: bool, fail_alpha: float | None) -> ComparisonRule:
-    alpha = design.policy.alpha
-    if exact:
-        return TangoRule(pairs=design.cases, discordance=variance, alpha=alpha, fail_alpha=fail_alpha)
-    units = design.cases if design.clusters is None else design.clusters
-    return TRule(variance=variance, pairs=design.cases, df=max(1, units - 1), alpha=alpha, fail_alpha=fail_alpha)
+def _unmeasured(policy: MetricPolicy, discordance: float | None) -> Literal["given", "assumed"]:
+    return "assumed" if discordance is None or policy.trait is OutputFeature.LENGTH else "given"
 
 
-def _repeats(design: Design, variance: float, wanted: float, passes: Callable[[float, Design], float]) -> int | None:
+def _spreads(
+    design: Design, noise: Noise | None, discordance: float | None
+) -> tuple[Spread, Spread | None, Spread | None]:
+    """The spread, and its bounds where it was measured."""
+    if noise is None:
+        return assumed_spread(design.policy, discordance), None, None
+    # Chance averages out over the repeats that are planned; what differs between releases does not.
+    scale = 1.0 if noise.source == "history" else noise.repeats / design.repeats
+    unit, most = (LENGTH_SCALE**2, math.inf) if design.policy.trait is OutputFeature.LENGTH else (1.0, 1.0)
+    spread, lowest, highest = (
+        Spread(
+            variance=min(most, unit * scale * variance),
+            level=noise.level,
+            design_effect=noise.design_effect,
+            reach=noise.reach,
+        )
+        for variance in (noise.variance, noise.lowest, noise.highest)
+    )
+    return spread, lowest, highest
+
+
+def _repeats(design: Design, spread: Spread, wanted: float, passes: Callable[[Spread, Design], float]) -> int | None:
     for repeats in range(design.repeats + 1, _MOST_REPEATS + 1):
-        if passes(variance * design.repeats / repeats, replace(design, repeats=repeats)) >= wanted:
+        narrower = replace(spread, variance=spread.variance * design.repeats / repeats)
+        if passes(narrower, replace(design, repeats=repeats)) >= wanted:
             return repeats
     return None
 
 
-def _threshold(design: Design, wanted: float) -> Threshold | None:
+def _threshold(design: Design, wanted: float, alpha: float) -> Threshold | None:
     """Cases are taken as right or wrong and independent: an answer before there are data, and no more."""
     policy = design.policy
     limit = policy.min if policy.max is None else policy.max
     if limit is None or policy.floor is None:
         return None
-    rule = RateRule(trials=design.cases, minimum=policy.floor, alpha=policy.alpha)
+    rule = RateRule(trials=design.cases, minimum=policy.floor, alpha=alpha)
     passing, failing = passing_rate(rule, power=wanted), minimum_detectable_rate(rule, power=wanted)
     lower = policy.direction is Direction.LOWER
     return Threshold(

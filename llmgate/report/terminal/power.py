@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from llmgate.record.output_features import OutputFeature
 from llmgate.report.terminal.chances import chance
 from llmgate.report.terminal.power_serving import serving_lines
 from llmgate.report.visible import full_name, one_line
@@ -43,6 +44,7 @@ def power_lines(power: Power, texts: Mapping[str, tuple[int, int]]) -> Iterator[
             f" time if they err independently (between {chance(power.joint_least)} and"
             f" {chance(power.joint_most)} however they depend on each other)"
         )
+    yield from _of_attempts(power)
     for suite, (differ, compared) in texts.items():
         if compared:
             share = percent(differ / compared)
@@ -60,7 +62,7 @@ def shortfall(power: Power, *, strict: bool) -> str:
 def preflight_line(metric: MetricPower, wanted: float) -> str:
     """One line before a run starts."""
     return (
-        f"{full_name(metric.suite, metric.metric)}: {plural(metric.cases, 'case')}, tolerance {points(metric.margin)};"
+        f"{full_name(metric.suite, metric.metric)}: {plural(metric.cases, 'case')}, tolerance {_tolerance(metric)};"
         " an unchanged model would"
         f" pass {chance(metric.pass_if_unchanged)} of the time, {_loss(metric, wanted)}; {advice(metric, wanted)}"
     )
@@ -73,13 +75,16 @@ def advice(metric: MetricPower, wanted: float) -> str:
         if metric.cases_needed is not None and metric.cases_needed > metric.cases:
             ways.append(f"add {plural(_round_up(metric.cases_needed - metric.cases), 'case')}")
         if metric.margin_needed is not None:
-            ways.append(f"accept {points(math.ceil(200.0 * metric.margin_needed) / 200.0)} points")
+            unit = "%" if metric.trait is OutputFeature.LENGTH else "points"
+            ways.append(f"accept {points(math.ceil(200.0 * metric.margin_needed) / 200.0)} {unit}")
         if metric.repeats_needed is not None:
             ways.append(f"set repeat: {metric.repeats_needed}")
         if not ways:
             return "no size and no tolerance would do"
         return " or ".join((", ".join(ways[:-1]), ways[-1])) if len(ways) > 1 else ways[0]
     if metric.source == "assumed":
+        if metric.trait is OutputFeature.LENGTH:
+            return f"enough, if lengths vary by chance by no more than {_spread_of(metric, metric.variance)}"
         return f"enough, if no more than {percent(metric.variance)} of the scores change by chance"
     if metric.pass_least is not None and metric.pass_least < wanted:
         return (
@@ -91,19 +96,49 @@ def advice(metric: MetricPower, wanted: float) -> str:
 
 def _metric_lines(metric: MetricPower, wanted: float) -> Iterator[str]:
     default = " by default" if metric.default_margin else ""
-    clusters = "" if metric.clusters is None else f" in {plural(metric.clusters, 'cluster')}"
+    clusters = "" if metric.clusters is None else f" in {_clusters(metric)}"
     repeats = "" if metric.repeats == 1 else f", {metric.repeats} answers to each"
     size = f"{plural(metric.cases, 'case')}{clusters}{repeats}"
-    yield f"{full_name(metric.suite, metric.metric)}: {size}, tolerance {points(metric.margin)}{default}"
+    yield f"{full_name(metric.suite, metric.metric)}: {size}, tolerance {_tolerance(metric)}{default}"
     yield f"  {_spread(metric)}"
     between = ""
     if metric.pass_least is not None and metric.pass_most is not None:
         between = f" ({chance(metric.pass_least)} to {chance(metric.pass_most)} within the bounds of that)"
     passes = f"passes {chance(metric.pass_if_unchanged)} of the time{between}"
     yield f"  an unchanged model {passes}; {_loss(metric, wanted)}"
+    yield from _looks(metric)
     if metric.threshold is not None:
         yield f"  {_threshold(metric, wanted)}"
     yield f"  advice: {advice(metric, wanted)}"
+
+
+def _tolerance(metric: MetricPower) -> str:
+    return f"{points(metric.margin)} %" if metric.trait is OutputFeature.LENGTH else points(metric.margin)
+
+
+def _clusters(metric: MetricPower) -> str:
+    """Unequal ones tell as much as fewer that are equal."""
+    groups = plural(metric.clusters or 0, "cluster")
+    effective = metric.effective_clusters
+    if effective is None or metric.clusters is None or effective > 0.95 * metric.clusters:
+        return groups
+    return f"{groups} that tell as much as {effective:.1f} equal ones"
+
+
+def _looks(metric: MetricPower) -> Iterator[str]:
+    if metric.used is not None:
+        yield (
+            f"  it may stop at {plural(metric.looks, 'look')}: of an unchanged model about {percent(metric.used, 0)} of"
+            " the cases are asked, if this metric alone decides when to stop"
+        )
+
+
+def _of_attempts(power: Power) -> Iterator[str]:
+    if power.reserve:
+        yield (
+            f"these are the chances of a candidate's first attempt, which has {percent(1.0 - power.reserve, 0)} of"
+            " alpha; the rest is kept for further ones"
+        )
 
 
 def _spread(metric: MetricPower) -> str:
@@ -111,18 +146,30 @@ def _spread(metric: MetricPower) -> str:
     if metric.lowest is not None and metric.highest is not None:
         bounds = f" ({_spread_of(metric, metric.lowest)} to {_spread_of(metric, metric.highest)})"
     what = "discordance" if metric.exact else "standard deviation of a case's difference"
+    if metric.trait is OutputFeature.LENGTH:
+        what = "standard deviation of an answer's length ratio"
     cases = "" if metric.measured_on is None else f", {plural(metric.measured_on, 'case')}"
-    flips = "" if metric.flips is None or metric.exact else f"; {percent(metric.flips)} of scores flip"
+    flips = (
+        ""
+        if metric.flips is None or metric.exact or metric.trait is not None
+        else f"; {percent(metric.flips)} of scores flip"
+    )
     return f"{what} {_spread_of(metric, metric.variance)}{bounds}, {SOURCES[metric.source]}{cases}{flips}"
 
 
 def _spread_of(metric: MetricPower, variance: float) -> str:
+    if metric.trait is OutputFeature.LENGTH:
+        return percent(math.expm1(math.sqrt(variance)))
     return percent(variance if metric.exact else math.sqrt(variance))
 
 
 def _loss(metric: MetricPower, wanted: float) -> str:
     if metric.detectable is None:
-        return f"no loss is found {chance(wanted)} of the time"
+        what = "no change" if metric.trait is OutputFeature.LENGTH else "no loss"
+        return f"{what} is found {chance(wanted)} of the time"
+    if metric.trait is OutputFeature.LENGTH:
+        longer = percent(math.ceil(1000.0 * metric.detectable) / 1000.0)
+        return f"answers that are {longer} longer, or shorter by that factor, are found {chance(wanted)} of the time"
     loss = points(math.ceil(1000.0 * metric.detectable) / 1000.0)
     return f"a true loss of {loss} points is found {chance(wanted)} of the time"
 

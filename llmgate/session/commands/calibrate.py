@@ -13,8 +13,9 @@ import numpy as np
 
 from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
+from llmgate.gate.calibration.power import POWER_DESIGNS, power_of_pairs, simulate_power
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
-from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, ServingCalibrationRow
+from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, FurtherRow, ServingCalibrationRow
 from llmgate.gate.calibration.serving import serving_cases, simulate_serving
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from llmgate.gate.calibration.power import PowerDesign
     from llmgate.gate.calibration.resampled import SystemPair
     from llmgate.gate.calibration.serving import ServingCase
     from llmgate.gate.calibration.simulated import SimulatedDesign
     from llmgate.session.progress import Progress
 
-    Found = tuple[CalibrationRow | ServingCalibrationRow, ...]
+    Found = tuple[CalibrationRow | ServingCalibrationRow | FurtherRow, ...]
     Job = partial[Found]
 
 __all__ = ["MARGIN", "Effort", "RealData", "calibrate", "read_folder", "write_calibration"]
@@ -142,6 +144,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     choosing, drawing, serving = np.random.SeedSequence(seed).spawn(3)
     planned: list[Job] = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
     planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
+    planned += [partial(_simulate_power, design, effort) for design in POWER_DESIGNS]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -161,6 +164,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         rows=tuple(row for row in measured if isinstance(row, CalibrationRow)),
         notes=tuple(dict.fromkeys(notes)),
         serving=tuple(row for row in measured if isinstance(row, ServingCalibrationRow)),
+        further=tuple(row for row in measured if not isinstance(row, CalibrationRow | ServingCalibrationRow)),
     )
 
 
@@ -238,6 +242,8 @@ def _real(results: PairedResults, effort: Effort, rng: np.random.Generator, note
             yield partial(
                 _resample, pairs, Sampling(source=results.name, scores=kind, size=size, repetitions=repetitions)
             )
+            if binary:
+                yield partial(_power_of_pairs, pairs, results.name, size, repetitions)
     if results.clusters is not None:
         fewer = choose(results, loss=max(MARGIN, FIVE_POINTS), most=effort.clustered_comparisons, rng=rng)
         scores = f"{kind}, whole clusters"
@@ -258,6 +264,24 @@ def _simulate(design: SimulatedDesign, repetitions: int, source: np.random.SeedS
 def _simulate_looks(design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
     rng = np.random.default_rng(source)
     return simulate_looks(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
+
+
+def _simulate_power(design: PowerDesign, effort: Effort, source: np.random.SeedSequence) -> Found:
+    repetitions = effort.repetitions if design.repeats == 1 else effort.graded
+    if design.clusters is not None:
+        repetitions = effort.clustered
+    rng = np.random.default_rng(source)
+    return tuple(simulate_power((design,), rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA))
+
+
+def _power_of_pairs(
+    pairs: Sequence[SystemPair], name: str, size: int, repetitions: int, source: np.random.SeedSequence
+) -> Found:
+    rng = np.random.default_rng(source)
+    row = power_of_pairs(
+        pairs, source=name, size=size, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA
+    )
+    return () if row is None else (row,)
 
 
 def _resample(pairs: Sequence[SystemPair], sampling: Sampling, source: np.random.SeedSequence) -> Found:

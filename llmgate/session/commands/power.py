@@ -11,7 +11,8 @@ from llmgate.errors import UsageError
 from llmgate.gate.evidence.comparable import check_decidable
 from llmgate.gate.evidence.repeats import repeat_scores
 from llmgate.gate.power.noise import noise_of_history, noise_of_repeats, noise_of_run, texts_flipped
-from llmgate.gate.power.plan import Design, Power, designs_of, plan_power
+from llmgate.gate.power.plan import Power, designs_of, plan_power
+from llmgate.gate.power.rules import Design
 from llmgate.gate.power.serving import DEFAULT_SLOWDOWN, ServingDesign, ServingNoise
 from llmgate.gate.serving.arms_spread import spreads_of_arms
 from llmgate.record.policy import Aggregate, MetricPolicy
@@ -187,11 +188,12 @@ def _designs(
         }
         plan = plan_paths(question.suites, settings_from(given, root=root))
         pairs = {one.suite.name: one.suite.serving.pairs for one in plan.suites if one.suite.serving is not None}
-        return designs_of((case.planned for case in plan.cases), plan.policy), _serving(plan.policy, pairs)
+        looks = [suite.looks for suite in plan.suites if suite.looks is not None]
+        return designs_of((case.planned for case in plan.cases), plan.policy, looks), _serving(plan.policy, pairs)
     if records:
         policy = chosen_policy(records[-1].manifest, question.policy)
         pairs = {arms.plan.suite: arms.plan.pairs for arms in records[-1].arms}
-        return designs_of(records[-1].cases, policy), _serving(policy, pairs)
+        return designs_of(records[-1].cases, policy, records[-1].manifest.looks), _serving(policy, pairs)
     metric = MetricPolicy(suite="suite", metric="score", margin=question.margin, aggregate=Aggregate.ALL)
     return (Design(policy=metric, cases=question.cases or 1),), ()
 
@@ -221,5 +223,11 @@ def _remarks(power: Power, noise: Sequence[Noise]) -> list[str]:
         remarks.append(
             "this is the server's own chance; a model that was trained anew changes more scores, even if it is as good:"
             " --history tells"
+        )
+    history = {(measured.suite, measured.metric) for measured in noise if measured.source == "history"}
+    if any(metric.clusters is not None and (metric.suite, metric.metric) not in history for metric in power.metrics):
+        remarks.append(
+            "cases of one cluster are taken to change as independently as others; how much they move together, past"
+            " releases tell (--history)"
         )
     return remarks

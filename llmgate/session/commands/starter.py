@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from llmgate.gate.power.plan import Design, plan_power
+from llmgate.gate.power.plan import plan_power
+from llmgate.gate.power.rules import Design
 from llmgate.record.policy import Aggregate, MetricPolicy, Role
 from llmgate.report.words import count, percent, plural, points
 from llmgate.session.commands.columns import Expected, ProjectKind

@@ -38,7 +38,7 @@ from llmgate.session.run_folder import new_run_id
 from llmgate.session.settings.typed import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -153,8 +153,7 @@ def asking(
     make_folder(out)
     check_folder(settings, out)
     progress.stage(f"the record goes to {out}")
-    for line in short_keys(settings):
-        progress.stage(line)
+    tell(short_keys(settings), progress)
     redact = redactor(settings)
     with errors_redacted(redact), ExitStack() as closing:
         settings = localised(settings, progress)
@@ -175,12 +174,10 @@ def asking(
             if spread is not None:
                 spread.refuse(planned)
             check_serving(settings, planned)
-            for line in preflight(planned, target, out, strict=settings.strict_power):
-                progress.stage(line)
+            tell(preflight(planned, target, out, strict=settings.strict_power), progress)
             run = open_run(settings, planned, target, out, beside=beside)
             closing.callback(run.close)
-            for line in attempt_lines(settings, run.manifest, compared_with(out)):
-                progress.stage(line)
+            tell(attempt_lines(settings, run.manifest, compared_with(out)), progress)
             arms = arms_of(settings, planned, run, target, progress=progress)
             looks = make_monitor(settings, planned, run, out, progress=progress)
             if inbox is not None:
@@ -200,6 +197,12 @@ def asking(
         if arms is not None:
             arms.afterwards(settings, target, run, progress=progress)
         yield AskedRun(settings=settings, plan=planned, run=run)
+
+
+def tell(lines: Iterable[str], progress: Progress) -> None:
+    """One stage per line."""
+    for line in lines:
+        progress.stage(line)
 
 
 def judge_runs(runs: Sequence[AskedRun], *, progress: Progress) -> None:

@@ -57,7 +57,11 @@ def preflight(plan: Plan, target: Target, out: Path, *, strict: bool) -> Iterato
     noise = noise_of_repeats(repeats)
     designs = [
         design
-        for design in designs_of((case.planned for case in plan.cases), plan.policy)
+        for design in designs_of(
+            (case.planned for case in plan.cases),
+            plan.policy,
+            [suite.looks for suite in plan.suites if suite.looks is not None],
+        )
         if design.policy.suite in plan.gated
     ]
     known = {(entry.suite, entry.metric) for entry in noise}

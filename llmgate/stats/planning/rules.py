@@ -12,6 +12,8 @@ from typing import Protocol
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import check_alpha
+from llmgate.stats.planning.clustered import decides, rule_alpha
+from llmgate.stats.planning.loss import discordance_at, variance_at
 from llmgate.stats.planning.power import Chances, t_chances, tango_chances
 
 __all__ = ["ComparisonRule", "RateRule", "TRule", "TangoRule", "rate_chances"]
@@ -30,22 +32,24 @@ class TangoRule:
 
     Attributes:
         pairs: n.
-        discordance: Share of pairs in which the two sides differ if they are equally good. A loss larger than that
-            makes as many pairs differ as it needs.
+        discordance: Share of pairs in which the two sides differ if they are equally good. A loss makes more of them
+            differ (see `loss`).
         alpha: One-sided error rate.
         fail_alpha: See `tango_chances`.
+        level: The champion's rate of right answers; None for the one with which a loss adds most.
     """
 
     pairs: int
     discordance: float
     alpha: float
     fail_alpha: float | None = None
+    level: float | None = None
 
     def chances(self, *, delta: float, margin: float) -> Chances:
         """See `tango_chances`."""
         return tango_chances(
             delta=delta,
-            discordance=max(self.discordance, abs(delta)),
+            discordance=discordance_at(delta, unchanged=self.discordance, level=self.level),
             pairs=self.pairs,
             margin=margin,
             alpha=self.alpha,
@@ -58,13 +62,18 @@ class TRule:
     """Graded scores, means of repeats, and clusters; also log ratios of serving figures, whose units are pairs of runs.
 
     Attributes:
-        variance: Of one pair's difference. With clusters times the design effect: n times the square of the
-            cluster-robust standard error.
+        variance: Of one pair's difference if nothing has changed. With clusters times the design effect: n times the
+            square of the cluster-robust standard error.
         pairs: n.
         df: n − 1, or G − 1 with clusters.
         alpha: One-sided error rate.
         fail_alpha: See `tango_chances`.
-        bounded: Whether differences lie in [−1, 1], so that bounds are widened for what stayed unseen.
+        bounded: Whether differences lie in [−1, 1], so that bounds are widened for what stayed unseen, and a loss of
+            whole points from some cases adds to the variance (see `loss`).
+        level: The champion's mean score; None for the one with which a loss adds most.
+        design_effect: What of the variance is due to clusters, as a factor, at least 1: what a loss adds is taken to
+            lie in clusters as much as all that differs.
+        clusters: The effective number of clusters, whose rule is stricter than t (see `clustered`); None without any.
     """
 
     variance: float
@@ -73,18 +82,36 @@ class TRule:
     alpha: float
     fail_alpha: float | None = None
     bounded: bool = True
+    level: float | None = None
+    design_effect: float = 1.0
+    clusters: float | None = None
+
+    def variance_at(self, delta: float) -> float:
+        """Of one pair's difference if the true difference is `delta`, times the design effect."""
+        if not (
+            math.isfinite(self.variance) and self.variance >= 0.0 and self.pairs >= 1 and self.design_effect >= 1.0
+        ):
+            raise UndefinedError(f"no {self.pairs} pairs have differences with a variance of {self.variance}")
+        if not self.bounded:
+            return self.variance
+        alone = min(1.0, self.variance / self.design_effect)
+        return self.variance + self.design_effect * (variance_at(delta, unchanged=alone, level=self.level) - alone)
 
     def chances(self, *, delta: float, margin: float) -> Chances:
         """See `t_chances`."""
-        if not (math.isfinite(self.variance) and self.variance >= 0.0 and self.pairs >= 1):
-            raise UndefinedError(f"no {self.pairs} pairs have differences with a variance of {self.variance}")
+        alpha, fail_alpha = self.alpha, self.fail_alpha
+        if self.clusters is not None:
+            if not decides(self.clusters, alpha=alpha):
+                return Chances(passed=0.0, failed=0.0)
+            failing = alpha if fail_alpha is None else fail_alpha
+            alpha, fail_alpha = (rule_alpha(self.clusters, alpha=one) for one in (alpha, failing))
         return t_chances(
             delta=delta,
-            standard_error=math.sqrt(self.variance / self.pairs),
+            standard_error=math.sqrt(self.variance_at(delta) / self.pairs),
             df=self.df,
             margin=margin,
-            alpha=self.alpha,
-            fail_alpha=self.fail_alpha,
+            alpha=alpha,
+            fail_alpha=fail_alpha,
             pairs=self.pairs if self.bounded else None,
         )
 

@@ -15,11 +15,18 @@ from support.tables import decide_tables
 from llmgate.errors import UsageError
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.evidence.evidence import Noise
+from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE
 from llmgate.gate.evidence.repeats import repeat_scores
+from llmgate.gate.metrics.length import LEAST_REACH
 from llmgate.gate.power.noise import noise_of_history, noise_of_repeats, noise_of_run
-from llmgate.gate.power.plan import Design, MetricPower, designs_of, plan_power
+from llmgate.gate.power.plan import MetricPower, designs_of, plan_power
+from llmgate.gate.power.rules import Design
+from llmgate.record.looks import LookPlan
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Aggregate, Direction, MetricPolicy, Policy, Role
 from llmgate.record.scores import ItemScore, ScoreTable
+from llmgate.stats.equivalence import paired_equivalence
+from llmgate.stats.planning.loss import discordance_at
 from llmgate.stats.planning.power import tango_chances
 
 if TYPE_CHECKING:
@@ -86,8 +93,10 @@ def test_the_figures_are_those_of_the_statistics() -> None:
     assert metric.cases_needed == pytest.approx(705, abs=12)
     assert metric.margin_needed == pytest.approx(0.0466, abs=5e-4)
     assert metric.detectable is not None
-    found = tango_chances(delta=-metric.detectable, discordance=0.1, pairs=300, margin=0.03, alpha=0.05)
+    psi = discordance_at(-metric.detectable, unchanged=0.1)
+    found = tango_chances(delta=-metric.detectable, discordance=psi, pairs=300, margin=0.03, alpha=0.05)
     assert found.failed >= 0.8
+    assert metric.pass_if_margin_lost <= 0.055
     assert metric.pass_least is not None
     assert metric.pass_most is not None
     assert metric.pass_least < metric.pass_if_unchanged < metric.pass_most
@@ -125,6 +134,105 @@ def test_thresholds_are_turned_with_the_metric() -> None:
     none = plan(Design(policy=replace(GATE, min=0.99), cases=20)).threshold
     assert none is not None
     assert none.passing is None
+
+
+def test_a_known_level_tells_what_a_loss_can_take() -> None:
+    gate, at_half = replace(GATE, margin=0.03), plan(Design(policy=GATE, cases=100), known(0.3, level=0.5))
+    most = plan(Design(policy=GATE, cases=100), known(0.3))
+    assert at_half.detectable is not None
+    assert most.detectable is not None
+    assert at_half.detectable < most.detectable
+    assert at_half.pass_if_unchanged == most.pass_if_unchanged
+    # Records tell it, in the metric's own direction.
+    run, other = record_of([1.0] * 140 + [0.0] * 60, "a"), record_of([1.0] * 150 + [0.0] * 50, "b")
+    (noise,) = noise_of_run(run, other, POLICY)
+    assert noise.level == 0.7
+    (past,) = noise_of_history([run, other], POLICY)
+    assert past.level == 0.75
+    lower = make_policy([replace(gate, direction=Direction.LOWER)])
+    assert noise_of_run(run, other, lower)[0].level == pytest.approx(0.3)
+
+
+def test_looks_cost_a_little_and_save_cases() -> None:
+    whole = plan(Design(policy=GATE, cases=500), known(0.1))
+    staged = plan(Design(policy=GATE, cases=500, fractions=(0.2, 0.4, 0.6, 0.8, 1.0)), known(0.1))
+    assert whole.pass_if_unchanged - 0.03 < staged.pass_if_unchanged <= whole.pass_if_unchanged
+    assert (whole.looks, whole.used, staged.looks) == (1, None, 5)
+    assert staged.used is not None
+    assert 0.5 < staged.used < 0.95
+    looks = [LookPlan(suite="support", seed=1, fractions=(0.5, 1.0), cases=(2, 4))]
+    (design,) = designs_of([make_case(f"c{i}") for i in range(4)], Policy(metrics=(GATE,)), looks)
+    assert design.fractions == (0.5, 1.0)
+
+
+def test_unequal_clusters_are_worth_less() -> None:
+    cases = [make_case(f"c{i}", cluster="big" if i < 50 else f"d{i}") for i in range(100)]
+    (design,) = designs_of(cases, Policy(metrics=(GATE,)))
+    assert design.clusters == 51
+    assert design.effective == pytest.approx(100**2 / (50**2 + 50))
+    equal = plan(replace(design, effective=51.0), known(0.05))
+    unequal = plan(design, known(0.05))
+    assert unequal.effective_clusters == design.effective
+    # Four clusters are too few for any decision, and these tell as much as four.
+    assert unequal.pass_if_unchanged == 0.0 < equal.pass_if_unchanged
+    assert design.resized(1000).effective == pytest.approx(10 * (design.effective or 0))
+
+
+def test_the_design_effect_of_a_history_holds_for_what_a_loss_adds_too() -> None:
+    design = Design(policy=GATE, cases=400, clusters=40)
+    history = known(0.2, source="history", design_effect=2.0)
+    alone = plan(design, replace(history, design_effect=1.0))
+    clustered = plan(design, history)
+    assert alone.detectable is not None
+    assert clustered.detectable is not None
+    assert clustered.detectable > alone.detectable
+
+
+def test_a_reserve_for_further_attempts_costs_the_first_one_a_little() -> None:
+    design = Design(policy=replace(GATE, margin=0.03), cases=688)
+    whole, kept = (plan_power([design], [known(0.1)], reserve=reserve) for reserve in (0.0, 0.1))
+    assert 0.005 < whole.joint - kept.joint < 0.025
+    assert kept.reserve == 0.1
+
+
+def test_lengths_and_refusals_that_gate_are_in_the_joint_chance() -> None:
+    length = MetricPolicy(suite="support", metric="drift-length", margin=0.2, trait=OutputFeature.LENGTH)
+    refusals = MetricPolicy(
+        suite="support", metric="drift-refusals", margin=0.05, trait=OutputFeature.REFUSALS, direction=Direction.LOWER
+    )
+    designs = [Design(policy=policy, cases=200) for policy in (GATE, length, refusals)]
+    power = plan_power(designs, [])
+    _, lengths, refused = power.metrics
+    assert (lengths.source, lengths.variance, refused.variance) == ("assumed", 0.09, 0.02)
+    assert power.joint == pytest.approx(np.prod([metric.pass_if_unchanged for metric in power.metrics]))
+    assert lengths.pass_if_margin_lost <= 0.05
+    few = plan_power([Design(policy=length, cases=30)], []).metrics[0]
+    # An answer ten times as long may be unseen among 30.
+    assert few.pass_if_unchanged == 0.0 < lengths.pass_if_unchanged
+
+
+@pytest.mark.parametrize(("cases", "sd"), [(60, 0.4), (150, 0.5)])
+def test_lengths_pass_and_change_as_often_as_planned(cases: int, sd: float) -> None:
+    gate = MetricPolicy(suite="support", metric="drift-length", margin=0.2, trait=OutputFeature.LENGTH)
+    rng = np.random.default_rng(11)
+    noise = known((sd / LENGTH_SCALE) ** 2, metric="drift-length", reach=LEAST_REACH, binary=False)
+    metric = plan(Design(policy=gate, cases=cases), noise)
+    assert metric.variance == pytest.approx(sd**2)
+    assert metric.detectable is not None
+    for change, planned in ((0.0, metric.pass_if_unchanged), (metric.detectable, 0.8)):
+        outcomes = [
+            paired_equivalence(
+                np.clip(rng.normal(np.log1p(change), sd, cases), -LEAST_REACH, LEAST_REACH),
+                margin=np.log(1.2),
+                alpha=0.05,
+                reach=LEAST_REACH,
+            )
+            for _ in range(600)
+        ]
+        found = np.mean(
+            [one.equivalent if not change else not one.equivalent and one.p_changed <= 0.05 for one in outcomes]
+        )
+        assert found == pytest.approx(planned, abs=0.065)
 
 
 # Sizes.

@@ -16,7 +16,8 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.calibration.serving import pairs_asked
 from llmgate.gate.calibration.serving_rule import accepted_loss, decide_pairs
 from llmgate.gate.evidence.serving_spread import ServingSpread, pair_sd_of_cv, pooled_spread
-from llmgate.gate.power.plan import Design, plan_power
+from llmgate.gate.power.plan import plan_power
+from llmgate.gate.power.rules import Design
 from llmgate.gate.power.serving import (
     ServingChances,
     ServingDesign,

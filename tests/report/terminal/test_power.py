@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from llmgate.gate.power.plan import MetricPower, Power, Threshold
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Role
 from llmgate.report.terminal.power import advice, power_lines, preflight_line, shortfall
 
@@ -14,19 +15,25 @@ SHORT = MetricPower(
     suite="support",
     metric="accuracy",
     role=Role.PRIMARY,
+    trait=None,
     cases=300,
     clusters=None,
+    effective_clusters=None,
     repeats=1,
+    looks=1,
+    used=None,
     margin=0.03,
     default_margin=False,
     variance=0.1,
     lowest=0.07,
     highest=0.137,
+    level=0.8,
     source="run",
     measured_on=300,
     exact=True,
     flips=0.1,
     pass_if_unchanged=0.483,
+    pass_if_margin_lost=0.049,
     pass_least=0.39,
     pass_most=0.61,
     detectable=0.0449,
@@ -49,6 +56,34 @@ def test_a_metric_in_four_lines() -> None:
         " is found 80 % of the time",
         "  advice: add 410 cases or accept 5 points",
     ]
+
+
+def test_looks_clusters_and_attempts_are_named() -> None:
+    clustered = replace(SHORT, clusters=40, effective_clusters=11.26, exact=False, looks=5, used=0.713)
+    lines = list(power_lines(power(clustered), {}))
+    assert lines[0] == "support::accuracy: 300 cases in 40 clusters that tell as much as 11.3 equal ones, tolerance 3"
+    assert lines[3] == (
+        "  it may stop at 5 looks: of an unchanged model about 71 % of the cases are asked, if this metric alone decides"
+        " when to stop"
+    )
+    equal = replace(clustered, effective_clusters=39.8)
+    assert next(power_lines(power(equal), {})) == "support::accuracy: 300 cases in 40 clusters, tolerance 3"
+    first = list(power_lines(replace(power(SHORT), reserve=0.1), {}))
+    assert "these are the chances of a candidate's first attempt, which has 90 % of alpha" in first[-1]
+
+
+def test_lengths_change_by_a_factor() -> None:
+    longer = replace(
+        SHORT, metric="drift-length", trait=OutputFeature.LENGTH, margin=0.2, variance=0.09, lowest=0.04, highest=0.16,
+        exact=False, detectable=0.061, margin_needed=0.139, source="assumed",
+    )  # fmt: skip
+    lines = list(power_lines(power(longer), {}))
+    assert lines[1].startswith("  standard deviation of an answer's length ratio 35.0 % (22.1 % to 49.2 %)")
+    assert "answers that are 6.1 % longer, or shorter by that factor, are found 80 % of the time" in lines[2]
+    assert "accept 14 %" in lines[-1]
+    assert "no change is found" in list(power_lines(power(replace(longer, detectable=None)), {}))[2]
+    enough = replace(longer, pass_if_unchanged=0.9)
+    assert advice(enough, 0.8) == "enough, if lengths vary by chance by no more than 35.0 %"
 
 
 def test_a_threshold_has_a_line_of_its_own() -> None:

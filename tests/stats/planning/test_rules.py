@@ -61,7 +61,9 @@ def test_both_chances_are_those_of_the_gates_own_intervals(delta: float, sd: flo
     rng = np.random.default_rng(20261127)
     outcomes = [decided(np.clip(rng.normal(delta, sd, pairs), -1, 1), margin, 0.05) for _ in range(3_000)]
     passed, failed = np.mean(outcomes, axis=0)
-    chances = TRule(variance=sd**2, pairs=pairs, df=pairs - 1, alpha=0.05).chances(delta=delta, margin=margin)
+    chances = t_chances(
+        delta=delta, standard_error=sd / math.sqrt(pairs), df=pairs - 1, margin=margin, alpha=0.05, pairs=pairs
+    )
     for simulated, chance in ((passed, chances.passed), (failed, chances.failed)):
         assert chance == pytest.approx(simulated, abs=4 * math.sqrt(0.25 / 3_000))
     assert 0 <= chances.inconclusive <= 1
