@@ -10,7 +10,8 @@ an interval holds people's difference.
 
 - judge alone: paired t on the judge's scores of all drawn questions.
 - PPI++: `llmgate.stats.corrected.ppi_bounded`, which the gate calls, on the same scores and the labels.
-- labels alone: paired t on the labels, for the widths.
+- labels alone: Tango's score interval of the labels, which is PPI++ without a judge. Few labels are counted in
+  few_labels.py.
 
 "95 %" is the share of two-sided 95 % intervals that hold the truth; "lower" that of one-sided 95 % lower bounds, which
 are what a PASS hangs on; "worst" the same for the pair with the smallest share.
@@ -37,6 +38,7 @@ from scipy import special
 
 from llmgate.errors import UndefinedError
 from llmgate.stats.corrected import ppi_bounded, ppi_weight
+from llmgate.stats.proportion import PairedCounts, tango
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -120,6 +122,13 @@ def corrected(judge: NDArray[np.float64], human: NDArray[np.float64], labelled: 
     )
 
 
+def labels_alone(human: NDArray[np.float64]) -> Bounds:
+    """Without a judge."""
+    counts = PairedCounts(better=int((human > 0).sum()), worse=int((human < 0).sum()), pairs=len(human))
+    both = tango(counts, alpha=ALPHA)
+    return Bounds(low=both.lower, high=both.upper, lower=tango(counts, alpha=LOWER_ALPHA).lower)
+
+
 def survey(judge: NDArray[np.float64], human: NDArray[np.float64], labelled: NDArray[np.bool_]) -> Bounds:
     """The same estimate for these very cases: the variance of the residuals, times the share without a label."""
     n, cases = int(labelled.sum()), len(judge)
@@ -183,7 +192,7 @@ def exhibit(
         pairs = list(zip(data.judge[:, chosen], data.human[:, chosen], strict=True))
         results["judge alone"].append([judge_alone(judge) for judge, _ in pairs])
         results["PPI++"].append([corrected(judge, human, mask) for judge, human in pairs])
-        results["labels alone"].append([judge_alone(human[mask]) for _, human in pairs])
+        results["labels alone"].append([labels_alone(human[mask]) for _, human in pairs])
         if not anew:
             results["survey"].append([survey(judge, human, mask) for judge, human in pairs])
     return {name: held(truth, rows) for name, rows in results.items() if rows}

@@ -131,7 +131,7 @@ def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None, *, ask
         labels_digest=sheet.digest if sheet else "", problem=_unevaluated(policy, pairs, ask_again),
     )  # fmt: skip
     if untested.corrected:
-        notes.append(correction_note(pairs))
+        notes.append(correction_note(pairs, margin=margin, alpha=policy.alpha))
         if sheet:
             notes.append(drawing_note(sheet))
     elif policy.judged:

@@ -16,10 +16,11 @@ from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, MetricDecision, Verdict
 from llmgate.gate.evidence.evidence import Evidence
-from llmgate.gate.metrics.label_corrected import FEWEST_CLUSTERS, FEWEST_LABELS, JUDGE_ALONE
+from llmgate.gate.metrics.label_corrected import FEWEST_CLUSTERS, FEWEST_LABELS, JUDGE_ALONE, labels_for
 from llmgate.record.policy import Direction, MetricPolicy, Policy, Role, SlicePolicy, Unadmitted
 from llmgate.record.scores import Items, ScoreTable
 from llmgate.stats.corrected import ppi_bounded
+from llmgate.stats.proportion import PairedCounts, tango
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,6 +127,19 @@ def test_too_few_labels_decide_nothing(labels: int) -> None:
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert "too few to correct a judge" in said(decision)
     assert decision.metrics[0].lower is None
+
+
+@pytest.mark.parametrize(("margin", "labels"), [(0.03, 88), (0.05, 52), (0.1, 25)])
+def test_so_few_labels_cannot_exclude_the_margin_and_the_note_says_so(margin: float, labels: int) -> None:
+    assert labels_for(margin, alpha=0.05) == labels
+    for n, excluded in ((labels - 1, False), (labels, True)):
+        clean = tango(PairedCounts(better=0, worse=0, pairs=n), alpha=0.05)
+        assert (clean.lower > -margin) is excluded
+    said_so = [
+        any("cannot exclude a loss" in note for note in decided(sides(800, n), policy(margin=margin)).metrics[0].notes)
+        for n in (FEWEST_LABELS, 100)
+    ]
+    assert said_so == [labels > FEWEST_LABELS, False]
 
 
 @pytest.mark.parametrize("unlabelled", [0, 1])
