@@ -80,6 +80,8 @@ def check_times(settings: Settings) -> None:
 def check_adapters(settings: Settings) -> None:
     """Refuse adapters that nothing would serve, and a champion that is not among them."""
     check_lora_flags(settings.server_args, adapters=bool(settings.adapter))
+    for place in settings.adapter.values():
+        read_place(place, where="--adapter")
     if settings.adapter and settings.endpoint and not settings.serving_champion:
         raise UsageError(
             "adapters are for a server that llmgate starts, and --endpoint names one that runs",
