@@ -21,17 +21,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
 import urllib.request
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean, median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from machine import processor
 from mock_server import mock_server
-from peer_programs import HARNESSES, LOADS, TOKENS, WORDS, Job, Missing, say
+from peer_programs import HARNESSES, LOADS, NODE, PINS, PROMPTFOO, TOKENS, WORDS, Job, Missing, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 
 TTFT_MS, ITL_MS = 20.0, 5.0
 COMPARED = frozenset({"wall, s", "cpu, s", "peak, MB"})
+INVALID = "invalid"
 
 
 def true_ttft_ms(url: str, requests: int) -> float:
@@ -75,8 +80,10 @@ def run(make: Callable[[Job], Start], given: argparse.Namespace, *, load: bool) 
             _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         text = log.read_text(encoding="utf-8", errors="replace")
-        if os.waitstatus_to_exitcode(status):
-            raise SystemExit(f"{start.argv[:3]} ended with {os.waitstatus_to_exitcode(status)}:\n{text[-3000:]}")
+        code = os.waitstatus_to_exitcode(status)
+        if code not in start.ends:
+            say(text[-3000:])
+            raise Missing(f"it ended with {code}")
         row = {"wall, s": wall, "cpu, s": used.ru_utime + used.ru_stime, "peak, MB": used.ru_maxrss / 1024}
         row |= start.check(job, text)
         if load:
@@ -85,7 +92,7 @@ def run(make: Callable[[Job], Start], given: argparse.Namespace, *, load: bool) 
 
 
 def compare(programs: Mapping[str, Callable[[Job], Start]], given: argparse.Namespace, *, load: bool) -> dict[str, Any]:
-    """All programs, `rounds` times, in alternating order; medians, and why a program is missing."""
+    """All programs, `rounds` times, in alternating order: each round, medians, and why a program is missing."""
     seen: dict[str, list[dict[str, float]]] = {name: [] for name in programs}
     missing: dict[str, str] = {}
     for round_ in range(given.rounds):
@@ -98,19 +105,23 @@ def compare(programs: Mapping[str, Callable[[Job], Start]], given: argparse.Name
             except Missing as error:
                 missing[name] = str(error)
     rows = {name: {key: median(row[key] for row in rows) for key in rows[0]} for name, rows in seen.items() if rows}
-    return {"rows": rows, "missing": missing}
+    return {"rows": rows, "rounds": {name: rows for name, rows in seen.items() if rows}, "missing": missing}
 
 
 def table(found: dict[str, Any]) -> None:
     """A row per program, with ratios to the first; and what is missing."""
     rows: dict[str, dict[str, float]] = found["rows"]
-    ours = next(iter(rows.values()))
-    print("\n| |" + "|".join(ours) + "|\n|---" + "|---:" * len(ours) + "|")
+    ours = next(iter(rows.values()), {})
+    invalid = int(sum(row.get(INVALID, 0.0) for rounds in found["rounds"].values() for row in rounds))
+    shown = [key for key in ours if key != INVALID]
+    print("\n| |" + "|".join(shown) + "|\n|---" + "|---:" * len(shown) + "|")
     for name, row in rows.items():
-        cells = (f"{row[key]:.2f}" + (f" ({row[key] / ours[key]:.1f} ×)" if key in COMPARED else "") for key in ours)
+        cells = (f"{row[key]:.2f}" + (f" ({row[key] / ours[key]:.1f} ×)" if key in COMPARED else "") for key in shown)
         print(f"| {name} | " + " | ".join(cells) + " |")
     for name, why in found["missing"].items():
         print(f"| {name} | not measured: {why} |")
+    if invalid:
+        print(f"\nIn {invalid} rounds llmgate said of its own figures that they are INVALID.")
     sys.stdout.flush()
 
 
@@ -134,7 +145,19 @@ def main() -> None:
         found[title] = compare(programs, given, load=load)
         table(found[title])
     if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        given.json.write_text(json.dumps(about(given) | found, indent=1) + "\n", encoding="utf-8")
+
+
+def about(given: argparse.Namespace) -> dict[str, Any]:
+    """When, where and of what the figures are."""
+    return {
+        "format": "llmgate-peers/1",
+        "date": datetime.now(UTC).date().isoformat(),
+        "hardware": {"processor": processor(), "cores": os.cpu_count(), "machine": platform.machine()},
+        "llmgate": version("pytest-llmgate"),
+        "peers": [*(pin for pins in PINS.values() for pin in pins), PROMPTFOO, NODE],
+        "asked": {"cases": given.cases, "concurrency": given.concurrency, "requests": given.requests},
+    }
 
 
 if __name__ == "__main__":

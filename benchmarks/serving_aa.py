@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from machine import processor
 from scipy import stats
 
 from llmgate.bench.client.load import measure_serving
@@ -111,12 +112,6 @@ def one_run(sent: Workload, server: Server, servers: Sequence[Server], args: arg
         "contended": contended(trace) is not None,
         "invalid": list(summary.invalid),
     }
-
-
-def processor() -> str:
-    """The processor's name, without anything else of the machine."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def engine_version() -> str:

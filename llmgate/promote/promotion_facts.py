@@ -67,7 +67,8 @@ class PromotionFacts:
     def binding(self) -> Binding:
         """What ties the run to the version; a tag counts only where it was written for weights that were served."""
         e, model = self.evidence, self.evidence.candidate.manifest.model
-        known = {e.source_digest}
+        # The files of a version may be an adapter alone; a tag is always about all that was measured.
+        known = {model.weights_digest if e.source_digest and model.held_by(e.source_digest) else None}
         if model.registry_uri is None or model.binding is Binding.WEIGHTS:
             known.add(self.version.tags.get(tags.WEIGHTS_DIGEST))
         served = e.candidate.manifest.server.owned and model.weights_digest is not None

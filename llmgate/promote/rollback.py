@@ -98,7 +98,7 @@ def roll_back(
         ledgered = mirror is not None and bool(mirror.former or moved_past(mirror, over))
         digest = known_weights(target, version, alias, mirror, by_tags=not ledgered)
         found = source_digest(version.source)
-        if found is not None and digest is not None and found != digest:
+        if found is not None and digest is not None and not holds(target, version, alias, digest, found):
             raise PromotionRefusedError(
                 f"the files at {version.source} are not the weights by which version {number} held the alias",
                 fix="Restore them, or register them as a new version and run the gate on it",
@@ -121,6 +121,32 @@ def roll_back(
         weights=None if found is None or digest is None else True,
         ledgered=ledgered,
     )
+
+
+def holds(target: PromotionTarget, version: VersionFacts, alias: str, digest: str, found: str) -> bool:
+    """Whether the files of a version are what held the alias.
+
+    Of an adapter the files are the adapter alone, and the digest is that of adapter and base: the record that earned
+    the alias knows both.
+
+    Args:
+        target: The registry.
+        version: The version.
+        alias: The alias.
+        digest: Of the weights by which the version held it.
+        found: Of its files.
+    """
+    if found == digest:
+        return True
+    try:
+        with tempfile.TemporaryDirectory(prefix="llmgate-rollback-") as folder:
+            earned = read_earned(target, version, alias, Path(folder))
+    except PromotionRefusedError:
+        return False
+    if earned is None:
+        return False
+    model = earned.record.manifest.model
+    return model.weights_digest == digest and model.held_by(found)
 
 
 def moved_past(mirror: Mirror, holder: VersionFacts) -> str | None:

@@ -57,7 +57,7 @@ def binding_problem(
         return "the run that holds the verdict does not say which version it judged"
     # Where an endpoint answered no weights were measured, and `bound` says what that means.
     measured = model.weights_digest is not None or record.manifest.server.owned
-    if measured and source_digest is not None and source_digest != model.weights_digest:
+    if measured and source_digest is not None and not model.held_by(source_digest):
         return f"the files at {version.source} are not the weights that were measured"
     if measured and tagged is not None and tagged != model.weights_digest:
         return "the weights digest on the version is not that of the weights that were measured"

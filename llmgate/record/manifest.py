@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -29,6 +30,7 @@ __all__ = [
     "ServerIdentity",
     "Shard",
     "SuiteIdentity",
+    "adapted_digest",
 ]
 
 RECORD_MAJOR = 1
@@ -68,6 +70,16 @@ class ModelIdentity:
     base: Said = ""
     adapter: Said = ""
     revision: Said = ""
+
+    def held_by(self, digest: str) -> bool:
+        """Whether a folder holds what was measured: the whole model, or the adapter that was served on its base.
+
+        Args:
+            digest: Of the folder.
+        """
+        if digest == self.weights_digest:
+            return True
+        return digest == self.adapter != "" and self.weights_digest == adapted_digest(self.base, digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,3 +246,13 @@ class Manifest:
                 else (judge.model, judge.source.rstrip("/")) == (self.model.name, self.model.source.rstrip("/"))
             )
         )
+
+
+def adapted_digest(base: str, adapter: str) -> str:
+    """The one digest of a base and an adapter on it, 64 hexadecimal digits.
+
+    Args:
+        base: The digest of the base's folder.
+        adapter: That of the adapter's.
+    """
+    return hashlib.sha256(f"{base}\n{adapter}\n".encode()).hexdigest()

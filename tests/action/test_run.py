@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.fake_server import FakeServer, Fault
 
+from llmgate.cli.run import run
 from llmgate.errors import UsageError
 from llmgate.suite.data.dataset import write_lock
 
-SCRIPT = Path(__file__).parents[2] / "action" / "run.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "action" / "run.py"
 DEFAULTS = {"suites": "suites/", "allow-inconclusive": "false"}
 
 
@@ -89,6 +92,18 @@ def test_inputs_become_flags(action_run: Any, tmp_path: Path) -> None:
         "suites/a.yaml",
         "my suites/b.yaml",
     ]
+
+
+def test_the_example_of_engine_options_is_what_the_command_takes(action_run: Any, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "serving-vllm.md").read_text(encoding="utf-8")
+    (step,) = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    assert set(step["with"]) <= set(yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["inputs"])
+    command, *argv = action_run.arguments({**DEFAULTS, **step["with"]}, tmp_path)
+    taken = run.make_context(command, argv, resilient_parsing=True).params
+    assert taken["tensor_parallel_size"] == "2"
+    assert json.loads(taken["speculative_config"]) == {"method": "ngram", "prompt_lookup_max": 4}
+    assert taken["tool_call_parser"] == "hermes"
+    assert taken["server_args"] == "--enable-prefix-caching --max-num-seqs 128"
 
 
 @pytest.mark.parametrize(

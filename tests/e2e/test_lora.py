@@ -16,8 +16,9 @@ from support.servers import MARK, marked, wait_until
 from llmgate.errors import ServerError
 from llmgate.generate.endpoint import ask
 from llmgate.generate.vllm.adapter_probe import check_apart
-from llmgate.generate.vllm.adapters import adapted_digest, adapter_flags, read_adapter
+from llmgate.generate.vllm.adapters import adapter_flags, read_adapter
 from llmgate.generate.vllm.server import ServerSpec, launch
+from llmgate.record.manifest import adapted_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.weights import weights_digest
 from llmgate.suite.data.dataset import write_lock

@@ -15,7 +15,7 @@ from support.project import write_suite
 from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
 
 from llmgate.errors import UsageError
-from llmgate.generate.vllm.adapters import adapted_digest
+from llmgate.record.manifest import adapted_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.weights import read_manifest, weights_digest
 from llmgate.session.decide.records import noted_baseline

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["linked", "loadable", "loaded_of", "safe_name"]
 
 MLMODEL: Final = "MLmodel"
+ADAPTER: Final = "adapter_config.json"
 MOST_BYTES: Final = 5_000_000
 TOKENIZER: Final = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "tekken.json")
 COMPONENTS: Final = ("tokenizer", "processor")
@@ -92,6 +93,8 @@ def loadable(folder: Path, *, views: Callable[[], Path], name: str, where: str |
         name: What that is called then: servers call a model by its folder.
         where: The place, for messages.
 
+    Of an adapter that MLflow logged with its pipeline it is the folder that PEFT wrote.
+
     Raises:
         CannotRunError: If MLflow keeps there what vLLM cannot load.
         OSError: If the folder of links cannot be made.
@@ -100,6 +103,8 @@ def loadable(folder: Path, *, views: Callable[[], Path], name: str, where: str |
         return folder
     where = where or str(folder)
     flavor = _flavor(folder / MLMODEL, where)
+    if flavor.get("peft_adaptor"):
+        return _adapter(folder, flavor["peft_adaptor"], where)
     weights = folder / str(flavor.get("model_binary"))
     if not (weights / "config.json").is_file():
         raise CannotRunError(
@@ -150,11 +155,7 @@ def _flavor(path: Path, where: str) -> Mapping[str, Any]:
             fix="Log it with mlflow.transformers, or register the folder that vLLM loads as a plain artifact",
         )
     if flavor.get("peft_adaptor"):
-        raise CannotRunError(
-            "MLflow logged a LoRA adapter there, and no whole model",
-            where=where,
-            fix="Serve its base model, and the adapter with --adapter NAME=PLACE",
-        )
+        return flavor
     binary = flavor.get("model_binary")
     if not isinstance(binary, str) or not is_plain(binary):
         name, revision = flavor.get("source_model_name"), flavor.get("source_model_revision")
@@ -165,6 +166,17 @@ def _flavor(path: Path, where: str) -> Mapping[str, Any]:
             fix=f"Name it there: {there[:200]}, or log it with its weights (save_pretrained)",
         )
     return flavor
+
+
+def _adapter(folder: Path, inner: object, where: str) -> Path:
+    """Where the files of an adapter lie."""
+    if isinstance(inner, str) and is_plain(inner) and (folder / inner / ADAPTER).is_file():
+        return folder / inner
+    raise CannotRunError(
+        f"MLflow logged a LoRA adapter without its {ADAPTER}",
+        where=where,
+        fix="Log it again with mlflow.transformers, or the folder that PEFT's save_pretrained wrote",
+    )
 
 
 def _files(folder: Path) -> dict[str, Path]:

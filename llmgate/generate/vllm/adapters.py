@@ -7,7 +7,6 @@ are about it). So there is always a slot more than there are adapters; `adapter_
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "RANKS",
     "Adapter",
-    "adapted_digest",
     "adapter_flags",
     "check_lora_flags",
     "named_digests",
@@ -138,16 +136,6 @@ def check_lora_flags(flags: Sequence[str], *, adapters: bool = False, further: f
                 where="--server-args",
                 fix='Name adapters with --adapter "NAME=DIR ..." instead',
             )
-
-
-def adapted_digest(base: str, adapter: str) -> str:
-    """The one digest of a base and an adapter on it, 64 hexadecimal digits.
-
-    Args:
-        base: The digest of the base's folder.
-        adapter: That of the adapter's.
-    """
-    return hashlib.sha256(f"{base}\n{adapter}\n".encode()).hexdigest()
 
 
 def named_digests(flags: Sequence[str], digests: Mapping[str, str]) -> tuple[str, ...]:

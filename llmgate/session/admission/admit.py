@@ -278,7 +278,7 @@ async def try_judges(
 
         async def opened(endpoint: Endpoint) -> Chat:
             death = alive if target is None else target.death
-            traffic = judged_by.of(endpoint.url) if death is alive else None
+            traffic = judged_by if target is None or not target.server.owned else None
             clients.append(await open_client(endpoint, settings, stack, death=death, traffic=traffic))
             return clients[-1]
 

@@ -18,9 +18,9 @@ from llmgate.generate.loaded_weights import compare_loaded, loaded_checksums
 from llmgate.generate.sources.layout import loaded_of
 from llmgate.generate.sources.local import bring_home, models_root
 from llmgate.generate.sources.place import Folder, read_place
-from llmgate.generate.vllm.adapters import adapted_digest
 from llmgate.promote.attached import registry_facts
 from llmgate.record.disk import read_regular
+from llmgate.record.manifest import adapted_digest
 from llmgate.record.weights import MANIFEST_NAME, differences, read_manifest
 from llmgate.session.commands.verdict.for_serving import (
     VerifyQuestion,

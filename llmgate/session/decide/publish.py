@@ -251,6 +251,8 @@ def note_published(published: Published) -> Published:
 def new_version(settings: Settings, model: ModelIdentity) -> NewVersion:
     """The version to register: the model folder, where it lies in an object store, or what the endpoint says it serves.
 
+    Of an adapter that is the adapter alone; the digest on the version is that of adapter and base.
+
     Args:
         settings: The options.
         model: What was judged.
@@ -263,10 +265,11 @@ def new_version(settings: Settings, model: ModelIdentity) -> NewVersion:
     from llmgate.promote.target import NewVersion  # noqa: PLC0415
 
     name = settings.mlflow_model or ""
-    if not settings.model:
+    named = settings.adapter.get(model.name) if model.adapter else settings.model
+    if not named:
         return NewVersion(name=name, source=model.source, upload=False)
-    known = settings.fetched.get(settings.model)
-    place = read_place(known.source if known is not None else settings.model)
+    known = settings.fetched.get(named)
+    place = read_place(known.source if known is not None else named)
     if isinstance(place, ObjectFolder):
         return NewVersion(name=name, source=place.text.rstrip("/"), upload=False)
     folder = known.folder if known is not None else _folder_of(settings, place, model)

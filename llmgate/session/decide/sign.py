@@ -200,7 +200,7 @@ def refuse_other_version(manifest: Manifest, registry: RegistryFacts, *, tagged:
     if not manifest.server.owned:
         raise AttestationError("an endpoint answered, and the record claims to know its weights", fix=AGAIN)
     actual = source_digest(registry.source)
-    if actual is not None and actual != model.weights_digest:
+    if actual is not None and not model.held_by(actual):
         raise AttestationError(
             "the files there are not the weights that were measured", where=registry.source, fix=AGAIN
         )

@@ -11,6 +11,12 @@ __all__ = ["JUDGES"]
 JUDGES: Final = (
     Option(name="judge-endpoint", metavar="URL", help="Endpoint of the judge, instead of --judge-model."),
     Option(
+        name="judge-replicas",
+        metavar="URL ...",
+        default="",
+        help="Further endpoints that serve the very judge that --judge-endpoint serves, as for --replicas.",
+    ),
+    Option(
         name="judge-model",
         metavar="MODEL",
         help="Model of the judge, a folder or as for --model; started after the model under test has ended.",

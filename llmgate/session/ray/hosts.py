@@ -10,6 +10,7 @@ Serve LLM or vLLM's own multi-node start, and name its endpoint.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import tempfile
@@ -25,7 +26,7 @@ from llmgate.generate.vllm.server import ServerSpec, launch
 from llmgate.record.manifest import ServerIdentity
 from llmgate.record.weights import weights_digest
 from llmgate.session.ray.cluster import one_sentence, translated
-from llmgate.session.ray.task import ask_questions
+from llmgate.session.ray.task import BatchReply, ask_questions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from llmgate.session.progress import Progress
     from llmgate.session.ray.cluster import Cluster, RayNode
-    from llmgate.session.ray.task import BatchReply, QuestionBatch
+    from llmgate.session.ray.task import QuestionBatch
 
 __all__ = ["HostPlace", "Hosted", "ModelHost", "gpus_each", "hosted"]
 
@@ -83,11 +84,16 @@ class ModelHost:
         return self._server.identity()
 
     async def ask(self, batch: QuestionBatch) -> BatchReply:
-        """Carry out a batch at this server."""
+        """Carry out a batch at this server; a server that dies meanwhile may leave its connections open."""
         endpoint = replace(batch.endpoint, url=f"{self._server.url}/v1")
-        reply = await ask_questions(replace(batch, endpoint=endpoint))
+        asking = asyncio.create_task(ask_questions(replace(batch, endpoint=endpoint)))
+        while not (await asyncio.wait({asking}, timeout=POLL_S))[0]:
+            if died := self._server.death_reason():
+                asking.cancel()
+                nothing = len(batch.questions)
+                return BatchReply(answers=(None,) * nothing, reasons=((),) * nothing, gone=died)
         died = self._server.death_reason()
-        return replace(reply, gone=died) if died else reply
+        return replace(asking.result(), gone=died) if died else asking.result()
 
     def close(self) -> None:
         """End the server."""

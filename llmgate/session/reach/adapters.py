@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import ServerError, UsageError
 from llmgate.generate.endpoint import ask
 from llmgate.generate.vllm.adapter_probe import check_apart
-from llmgate.generate.vllm.adapters import Adapter, adapted_digest, read_adapter
-from llmgate.record.manifest import ModelIdentity
+from llmgate.generate.vllm.adapters import Adapter, read_adapter
+from llmgate.record.manifest import ModelIdentity, adapted_digest
 from llmgate.report.visible import one_line
 from llmgate.session.reach.sources import local_model
 from llmgate.session.reach.weights import hash_folder

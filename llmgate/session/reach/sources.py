@@ -18,6 +18,8 @@ from llmgate.record.run.files import MANIFEST
 from llmgate.session.reach.weights import usable_cache
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmgate.record.manifest import ModelIdentity
     from llmgate.session.progress import Progress
     from llmgate.session.settings.typed import Settings
@@ -59,9 +61,10 @@ def local_model(settings: Settings, text: str, progress: Progress) -> LocalModel
 
 
 def localised(settings: Settings, progress: Progress) -> Settings:
-    """The settings with folders in place of what has to be fetched: the model, the judge, the champion that is served.
+    """The settings with folders in place of what has to be fetched: model, adapters, judge, the champion of serving.
 
-    The model keeps its name, and a registered version is the one that the run judges.
+    The model keeps its name, and a registered version of what is under test is the one that the run judges: of an
+    adapter, and not of the base that it is served on.
 
     Raises:
         UsageError: If a place names nothing, or the run judges another version.
@@ -85,7 +88,8 @@ def localised(settings: Settings, progress: Progress) -> Settings:
         changes["model"] = str(model.folder)
         if not settings.adapter:  # which it would choose among
             changes["served_name"] = settings.served_name or model.name
-        changes["registry_uri"] = _judged(settings, model)
+    adapters = {name: folder(place) for name, place in settings.adapter.items()}
+    changes |= _in_place(settings, model, adapters)
     judge = folder(settings.judge_model)
     if judge is not None:
         changes |= {"judge_model": str(judge.folder), "judge_name": settings.judge_name or judge.name}
@@ -95,6 +99,31 @@ def localised(settings: Settings, progress: Progress) -> Settings:
         return settings
     settings, champion = local_arm(settings, settings.serving_champion, progress)
     return replace(settings, serving_champion=champion)
+
+
+def _in_place(
+    settings: Settings, model: LocalModel | None, adapters: Mapping[str, LocalModel | None]
+) -> dict[str, Any]:
+    """What changes of the settings by adapters that were fetched, and by what is judged."""
+    changes: dict[str, Any] = {}
+    fetched = {name: str(local.folder) for name, local in adapters.items() if local is not None}
+    if fetched:
+        changes["adapter"] = {**settings.adapter, **fetched}
+    tested = _tested(settings, model, adapters)
+    if tested is not None:
+        changes["registry_uri"] = _judged(settings, tested)
+    return changes
+
+
+def _tested(
+    settings: Settings, model: LocalModel | None, adapters: Mapping[str, LocalModel | None]
+) -> LocalModel | None:
+    """Of what was fetched, the one that is under test; None if that was not fetched, or is not said."""
+    names = [name for name in adapters if name != settings.champion_adapter]
+    chosen = settings.served_name or (names[0] if len(names) == 1 else None)
+    if not adapters or (model is not None and chosen == model.name):
+        return model
+    return adapters.get(chosen or "")
 
 
 def _judged(settings: Settings, model: LocalModel) -> str | None:
@@ -108,7 +137,7 @@ def _judged(settings: Settings, model: LocalModel) -> str | None:
     raise UsageError(
         f"the model is {model.registry_uri}, and the run is to judge {settings.registry_uri}",
         where="--registry-uri",
-        fix="Leave it out: a version that is named as --model is the one that is judged",
+        fix="Leave it out: a version that is named as --model or --adapter is the one that is judged",
     )
 
 

@@ -27,6 +27,7 @@ from llmgate.score.judge_identity import identify
 from llmgate.session.reach.adapters import NamedAdapter, beside_it, named_adapters, tell_apart
 from llmgate.session.reach.engine_flags import engine_flags, for_judge
 from llmgate.session.reach.known_secrets import key_names
+from llmgate.session.reach.replicas import check_judges, judge_facts
 from llmgate.session.reach.sources import local_model, named_source
 from llmgate.session.reach.weights import check_unchanged, folder_digest, hash_folder, hold
 from llmgate.session.target import Target
@@ -357,8 +358,8 @@ def judge_identity(
         digest = folder_digest(Path(place.folder))
     else:
         url = place.url or ""
-        place_of_key = settings.judge_key_place()
-        facts = probe(url, api_key=settings.judge_api_key(url), model=settings.judge_name, key_place=place_of_key)
+        facts = judge_facts(settings, url, settings.judge_name)
+        check_judges(settings, facts)
         model, digest = facts.model, None
     known = settings.fetched.get(place.folder or "")
     source = known.source if known else place.folder or place.url or ""

@@ -21,6 +21,7 @@ from llmgate.report.visible import one_line
 from llmgate.report.words import plural
 from llmgate.session.progress import rate_limit_lines
 from llmgate.session.reach.known_secrets import redactor
+from llmgate.session.reach.replicas import different
 from llmgate.session.run.models import make_client
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from llmgate.session.settings.typed import Settings
     from llmgate.session.target import Target
 
-__all__ = ["AskedModel", "different", "open_model", "with_replicas"]
+__all__ = ["AskedModel", "open_model", "with_replicas"]
 
 VLLM: Final = "vllm"
 
@@ -70,29 +71,6 @@ def with_replicas(settings: Settings, target: Target, progress: Progress) -> Tar
 
 def _facts(settings: Settings, endpoint: Endpoint) -> EndpointFacts:
     return probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model, key_place=settings.key_place)
-
-
-def different(first: EndpointFacts, other: EndpointFacts) -> str:
-    """What a server says of itself that another one says differently, "" if nothing."""
-    told = (
-        ("the model", first.model, other.model),
-        ("the engine", first.engine, other.engine),
-        ("its version", first.version, other.version),
-        ("the model's origin", first.source, other.source),
-        ("the longest context", first.longest, other.longest),
-        ("a list of models", not first.unconfirmed, not other.unconfirmed),
-    )
-    found = next(((what, one, two) for what, one, two in told if one != two), None)
-    if found is None:
-        return ""
-    what, one, two = found
-    return f"{what} is {_said(two)} there, and {_said(one)} at the first"
-
-
-def _said(value: object) -> str:
-    if isinstance(value, bool):
-        return "there" if value else "missing"
-    return "not told" if value is None else one_line(str(value), 120)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

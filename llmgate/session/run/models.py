@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UsageError, did_you_mean
@@ -20,6 +22,7 @@ from llmgate.score.embeddings.folder import find_folder
 from llmgate.score.judge_identity import identify
 from llmgate.session.progress import rate_limit_lines
 from llmgate.session.reach.known_secrets import redactor
+from llmgate.session.reach.replicas import changed_judge, judge_others
 from llmgate.session.reach.target import judge_endpoint, judge_identity, judge_place
 from llmgate.session.run.admissions import check_admissions
 from llmgate.session.run.anchors import named_anchors
@@ -238,11 +241,8 @@ async def models_beside(
             default = asker(client)
         else:
             endpoint = judge_endpoint(settings, place.url, manifest.judge.model)
-            default = asker(
-                await open_client(
-                    endpoint, settings, stack, traffic=traffic.of(place.url), slots=traffic.slots(place.url)
-                )
-            )
+            slots = traffic.slots(place.url)
+            default = asker(await open_client(endpoint, settings, stack, traffic=traffic, slots=slots))
     return await open_models(settings, plan, manifest, default, stack, traffic=traffic)
 
 
@@ -259,9 +259,7 @@ async def open_models(
     judges = {} if default is None else {"": default}
     for name, identity in manifest.judges.items():
         named = replace(named_judge(settings, name), model=identity.model)
-        judges[name] = asker(
-            await open_client(named, settings, stack, traffic=traffic.of(named.url), slots=traffic.slots(named.url))
-        )
+        judges[name] = asker(await open_client(named, settings, stack, traffic=traffic, slots=traffic.slots(named.url)))
     embed = None
     if manifest.embedding is not None:
         embed = embedder(await open_client(embed_place(settings, manifest.embedding), settings, stack))
@@ -281,8 +279,13 @@ class JudgeTraffic:
         self._of: dict[str, Traffic] = {}
         self._in_flight, self._slots = settings.judge_in_flight, dict[str, Slots]()
 
+    def told(self, line: str) -> None:
+        """Say what became of one of several servers of a judge."""
+        if self._progress is not None:
+            self._progress.stage(f"judge: {line}")
+
     def slots(self, url: str) -> Slots:
-        """The bound on questions in flight at an endpoint."""
+        """The bound on questions in flight at an endpoint, and all its replicas together."""
         return self._slots.setdefault(url, Slots(self._in_flight))
 
     def of(self, url: str) -> Traffic:
@@ -314,33 +317,45 @@ async def open_client(
     stack: AsyncExitStack,
     *,
     death: Callable[[], str | None] = alive,
-    traffic: Traffic | None = None,
+    traffic: JudgeTraffic | None = None,
     slots: Slots | None = None,
 ) -> Chat:
-    """A client of a judge or an embedding model, closed with the stack.
+    """A client of a judge, of all its replicas, or of an embedding model, closed with the stack.
 
     Args:
         endpoint: Where it answers.
         settings: The options.
         stack: Closes it.
         death: As for `ChatClient`.
-        traffic: As for `ChatClient`.
+        traffic: When a judge may be asked; None for an embedding model and a server of ours.
         slots: The bound on requests in flight, where others share it.
     """
     slots = slots or Slots(settings.judge_in_flight)
-    if not settings.deadline:
-        client = make_client(endpoint, settings, death=death, traffic=traffic, slots=slots)
+    others = () if traffic is None else judge_others(settings, endpoint)
+
+    def own_traffic(one: Endpoint) -> Traffic | None:
+        return None if traffic is None else traffic.of(one.url)
+
+    if not settings.deadline and not others:
+        client = make_client(endpoint, settings, death=death, traffic=own_traffic(endpoint), slots=slots)
         return await stack.enter_async_context(client)
-    # Few runs have a deadline.
+    # Few runs have a deadline, or several servers of a judge.
+    from llmgate.generate.replicas.looks import health_problem  # noqa: PLC0415
     from llmgate.generate.replicas.replicas import Replicas  # noqa: PLC0415
+
+    async def same(one: Endpoint) -> str:
+        return await asyncio.to_thread(changed_judge, settings, one.url, endpoint.model)
 
     # The deadline begins with the turn, so the client's own bound must not be what a request waits for.
     bounded = Replicas(
-        [endpoint],
-        lambda one, elsewhere: make_client(one, settings, death=death, traffic=traffic, elsewhere=elsewhere),
+        [endpoint, *others],
+        lambda one, elsewhere: make_client(one, settings, death=death, traffic=own_traffic(one), elsewhere=elsewhere),
         slots,
         attempts=settings.retries + 1,
-        deadline_s=settings.deadline,
+        deadline_s=settings.deadline or None,
+        health=partial(health_problem, vllm=False),
+        same=same,
+        told=traffic.told if traffic is not None else lambda _: None,
     )
     return await stack.enter_async_context(bounded)
 

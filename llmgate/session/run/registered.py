@@ -20,9 +20,10 @@ __all__ = ["Registered", "look_up"]
 MODEL_NAME: Final = re.compile(r"[^/@:]+")
 
 
-def fetched_version(settings: Settings) -> str | None:
-    """The registered version whose files the model is, None if it was not named by one."""
-    known = settings.fetched.get(settings.model or "")
+def fetched_version(settings: Settings, model: ModelIdentity) -> str | None:
+    """The registered version whose files a model is, or the adapter that it is; None if it was not named by one."""
+    place = settings.adapter.get(model.name, settings.model or "")
+    known = settings.fetched.get(place)
     return known.registry_uri if known is not None else None
 
 
@@ -52,16 +53,16 @@ class Registered:
             return model
         from llmgate.promote import tags  # noqa: PLC0415 - see `look_up`
 
-        from_it = fetched_version(settings) == model.registry_uri
-        known = self.version and (
-            self.version.tags.get(tags.WEIGHTS_DIGEST) if from_it else version_digest(self.version)
-        )
+        from_it = fetched_version(settings, model) == model.registry_uri
+        known = None
+        if self.version is not None:
+            known = self.version.tags.get(tags.WEIGHTS_DIGEST) if from_it else version_digest(self.version)
         if model.weights_digest is None or (known is None and not from_it):
             return replace(model, binding=Binding.CLAIMED)
         if known is None:
             # Its own files were fetched, and they are what is served.
             return replace(model, binding=Binding.WEIGHTS)
-        if known != model.weights_digest:
+        if not model.held_by(known):
             raise UsageError(
                 f"the weights in {model.source} are not those of {model.registry_uri}",
                 where="--registry-uri",

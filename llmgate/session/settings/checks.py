@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from llmgate.errors import UsageError, did_you_mean
@@ -17,6 +17,9 @@ from llmgate.generate.vllm.command import check_flags
 from llmgate.record.redaction import TOKEN
 from llmgate.session.options.model import ENGINE
 from llmgate.session.settings.typed import CHAMPION_WORDS, STORED, Settings, own_key_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["HOSTINGS", "check"]
 
@@ -81,6 +84,8 @@ def check_times(settings: Settings) -> None:
 def check_adapters(settings: Settings) -> None:
     """Refuse adapters that nothing would serve, and a champion that is not among them."""
     check_lora_flags(settings.server_args, adapters=bool(settings.adapter))
+    for place in settings.adapter.values():
+        read_place(place, where="--adapter")
     if settings.adapter and settings.endpoint and not settings.serving_champion:
         raise UsageError(
             "adapters are for a server that llmgate starts, and --endpoint names one that runs",
@@ -147,18 +152,10 @@ def check_replicas(settings: Settings) -> None:
         UsageError: With the option.
         EndpointError: If one is no URL.
     """
-    if not settings.replicas:
-        return
-    if not settings.endpoint:
-        raise UsageError(
-            "replicas stand beside an endpoint, and none is named",
-            where="--replicas",
-            fix="Name the first one with --endpoint; a server that llmgate starts has --data-parallel-size instead",
-        )
-    urls = [normalise_url(url) for url in (settings.endpoint, *settings.replicas)]
-    twice = next((url for place, url in enumerate(urls) if url in urls[:place]), None)
-    if twice is not None:
-        raise UsageError(f"{twice} is named twice", where="--replicas", fix="Name each server once")
+    judges = several("judge-replicas", settings.judge_replicas, beside=settings.judge_endpoint)
+    for url in judges[1:]:
+        settings.judge_api_key(url)
+    urls = several("replicas", settings.replicas, beside=settings.endpoint)
     for url in urls[1:]:
         settings.replica_key(url)
     for name in ("rpm", "tpm"):
@@ -167,6 +164,28 @@ def check_replicas(settings: Settings) -> None:
                 f"--{name} is {getattr(settings, name)}, and is divided among {len(urls)} endpoints",
                 fix="Give at least one for each, or ask fewer endpoints",
             )
+
+
+def several(option: str, further: Sequence[str], *, beside: str | None) -> list[str]:
+    """The URLs of the servers of one model, the first one first; none where there are no others.
+
+    Raises:
+        UsageError: If there is no first one, or one is named twice.
+    """
+    if not further:
+        return []
+    first = option.replace("replicas", "endpoint")
+    if not beside:
+        raise UsageError(
+            "replicas stand beside an endpoint, and none is named",
+            where=f"--{option}",
+            fix=f"Name the first one with --{first}; a server that llmgate starts has --data-parallel-size instead",
+        )
+    urls = [normalise_url(url) for url in (beside, *further)]
+    twice = next((url for place, url in enumerate(urls) if url in urls[:place]), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is named twice", where=f"--{option}", fix="Name each server once")
+    return urls
 
 
 def check_cache(settings: Settings) -> None:

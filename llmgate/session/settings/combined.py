@@ -51,7 +51,8 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
     values["allow_outside"] = read_folders(values["allow_outside"])
     values["adapter"] = read_adapters(values["adapter"] or "")
     values["shard"] = read_shard(values["shard"])
-    values["replicas"] = tuple(shlex.split(values["replicas"] or ""))
+    for key in ("replicas", "judge_replicas"):
+        values[key] = tuple(shlex.split(values[key] or ""))
     values["concurrency"], values["adaptive"] = read_concurrency(values["concurrency"])
     values["judges"] = read_judges(values["judges"] or "")
     for key in ("finish_reasons", "judge_finish_reasons"):

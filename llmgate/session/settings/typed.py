@@ -77,6 +77,7 @@ class Settings:
     strict_power: bool
     judge_model: str | None
     judge_endpoint: str | None
+    judge_replicas: tuple[str, ...]
     judge_name: str | None
     judge_api_key_env: str
     judge_finish_reasons: frozenset[str]

@@ -13,13 +13,13 @@ from support.adapters import write_adapter, write_safetensors
 from llmgate.errors import ServerError, UsageError
 from llmgate.generate.vllm.adapters import (
     RANKS,
-    adapted_digest,
     adapter_flags,
     check_lora_flags,
     named_digests,
     read_adapter,
     without_adapters,
 )
+from llmgate.record.manifest import adapted_digest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from support.verdicts import Keys, gate_statement, make_keys, registry_facts
 from llmgate.attest.statement import ChampionFacts, RegistryFacts, bind
 from llmgate.cli import main
 from llmgate.errors import AttestationError, CannotRunError, LlmgateError, RecordError, UsageError, WeightsError
-from llmgate.generate.vllm.adapters import adapted_digest
+from llmgate.record.manifest import adapted_digest
 from llmgate.record.weights import weights_digest, weights_manifest
 from llmgate.session.commands.verdict.for_serving import VerifyQuestion
 from llmgate.session.commands.verify import WeightsCheck, verify_weights

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.adapters import write_adapter
 from support.hub import MODEL, A, B, Hub, hub_server
 from support.promotions import make_manifest
 from support.servers import model_folder
@@ -19,6 +20,7 @@ from llmgate.record.run.rundir import changes, held_to
 from llmgate.record.weights import weights_digest
 from llmgate.score.assertion.models import JudgeSampling
 from llmgate.session.decide.publish import new_version
+from llmgate.session.reach.adapters import named_adapters
 from llmgate.session.reach.sources import LocalModel, local_arm, local_model, localised, refuse_moved
 from llmgate.session.reach.target import identify_folder, judge_identity, judge_place
 from llmgate.session.settings.combined import settings_from
@@ -106,6 +108,8 @@ def test_code_is_fetched_where_it_is_trusted(hub: Hub, tmp_path: Path) -> None:
         ("judge_model", "s3://key:hunter22secret@bucket/x", "looks like credentials"),
         ("model", "http://host/v1", "a URL is an endpoint"),
         ("model", "file:///no/such/folder", "there is no folder"),
+        ("adapter", "new=s3://key:hunter22secret@bucket/x", "looks like credentials"),
+        ("adapter", "new=models:/bot/latest", "means another version tomorrow"),
     ],
 )
 def test_places_that_are_none_are_refused_before_anything_starts(
@@ -152,6 +156,24 @@ def test_what_is_registered_is_what_was_judged_and_not_what_the_branch_is_now(hu
     hub.commits[B], hub.refs["main"] = {**MODEL, "config.json": b"[]"}, B
     assert new_version(asked, judged) == NewVersion(name="bot", source=run.model or "", upload=True)
     assert new_version(run, judged) == new_version(asked, judged)
+
+
+def test_adapters_come_from_the_hub_and_stay_what_they_were(hub: Hub, tmp_path: Path) -> None:
+    made = write_adapter(tmp_path / "made")
+    files = {name: (made / name).read_bytes() for name in ("adapter_config.json", "adapter_model.safetensors")}
+    hub.commits = {A: {**files, "README.md": b"# Adapter", "optimizer.pt": b"pickled"}}
+    base = model_folder(tmp_path)
+    both = f"new=hf://acme/bot@main old={made}"
+    run = localised(settings(tmp_path, model=str(base), adapter=both, champion_adapter="old"), Told())
+    hub.commits[B], hub.refs["main"] = {}, B
+    assert run.adapter == {"new": run.adapter["new"], "old": str(made)}
+    whole = identify_folder(run, str(base), "base", progress=Told())
+    new, old = named_adapters(run, local_model(run, str(base), Told()), whole, progress=Told())
+    assert (new.model.source, new.model.revision, new.model.adapter) == ("hf://acme/bot@main", A, weights_digest(made))
+    assert (old.model.source, old.model.revision) == (str(made), "")
+    assert new.model.weights_digest == old.model.weights_digest
+    # Served by a name and no folder, it would be a hub's name to vLLM.
+    assert new.adapter.folder.is_dir()
 
 
 def test_a_model_in_an_object_store_is_registered_where_it_lies(tmp_path: Path) -> None:

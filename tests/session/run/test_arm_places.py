@@ -13,10 +13,9 @@ from support.servers import model_folder
 
 from llmgate.errors import CannotRunError, EndpointError, ServerError, UsageError
 from llmgate.generate.client import Endpoint
-from llmgate.generate.vllm.adapters import adapted_digest
 from llmgate.generate.vllm.command import Device
 from llmgate.generate.vllm.model_folder import model_folder as find_folder
-from llmgate.record.manifest import ModelIdentity, ServerIdentity
+from llmgate.record.manifest import ModelIdentity, ServerIdentity, adapted_digest
 from llmgate.record.weights import weights_digest
 from llmgate.session.run import arm_places
 from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named, running_place

@@ -13,6 +13,8 @@ from support.fake_server import FakeServer
 from support.project import answer_right, write_suite
 from support.stub import Asked, Reply, Stub
 
+from llmgate.record.run.loading import load_record
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -118,6 +120,55 @@ def test_several_judges_at_one_endpoint_share_its_bound(tmp_path: Path) -> None:
         )  # fmt: skip
     assert ending.exit_code == 0, ending.output
     assert judge.peak == 3
+
+
+def test_several_servers_of_a_judge_share_its_bound_and_its_work(tmp_path: Path) -> None:
+    suite(tmp_path, cases=20)
+    gate = threading.Event()
+    lock, seen, peak = threading.Lock(), [0], [0]
+
+    def waits(_: int) -> None:
+        with lock:
+            seen[0] += 1
+            peak[0] = max(peak[0], seen[0])
+            if seen[0] >= 3:
+                gate.set()
+        gate.wait(0.5)
+        with lock:
+            seen[0] -= 1
+
+    with Model() as model, Model(waits, judges=True) as first, Model(waits, judges=True) as second:
+        bound = ("--concurrency", "8", "--judge-concurrency", "3")
+        ending = run(model, first, "--judge-replicas", second.url, *bound)
+    assert (ending.exit_code, ending.verdict) == (0, "PASS"), ending.output
+    assert first.asked + second.asked >= 20
+    assert min(first.asked, second.asked) >= 5
+    assert peak[0] == 3
+
+
+def test_a_server_of_a_judge_that_dies_is_left_alone_and_nothing_is_lost(tmp_path: Path) -> None:
+    suite(tmp_path, cases=20)
+    judging = json.dumps({"reason": "so", "pass": True, "score": 1})
+    with (
+        Model() as model,
+        FakeServer(answer=lambda _: judging, model="m") as first,
+        FakeServer(answer=lambda _: judging, model="m", die_after=3) as second,
+    ):
+        ending = run(model, first, "--judge-replicas", second.url, "--concurrency", "4", "--out", "run")
+    assert (ending.exit_code, ending.verdict) == (0, "PASS"), ending.output
+    assert f"judge: {second.url}/v1 is taken out" in ending.output
+    record = load_record(tmp_path / "run")
+    assert len(record.results) == 20
+    assert all(result.passed and result.judged for result in record.results.values())
+
+
+def test_another_judge_is_no_replica(tmp_path: Path) -> None:
+    suite(tmp_path, cases=3)
+    with Model() as model, Model(judges=True) as first, FakeServer(model="other") as second:
+        ending = run(model, first, "--judge-replicas", second.url)
+    assert ending.exit_code == 4
+    assert f"{second.url}/v1: the endpoint does not serve 'm'" in ending.output
+    assert (model.asked, first.asked) == (0, 0)
 
 
 def test_a_deadline_holds_for_judges_as_well(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from llmgate.errors import EndpointError, LlmgateError, UsageError
+from llmgate.session.reach.replicas import judge_others
+from llmgate.session.reach.target import judge_endpoint
 from llmgate.session.settings.combined import settings_from
 from llmgate.session.settings.readers import MOST, read_concurrency
 
@@ -71,6 +73,10 @@ def test_judges_have_their_own_number() -> None:
         ({"endpoint": A, "replicas": f"{B} {B}/v1/"}, "named twice"),
         ({"endpoint": A, "replicas": f"{B} ftp://x"}, "not an http"),
         ({"endpoint": A, "replicas": "http://user:pass-of-mine@x"}, "a user, a password"),
+        ({"endpoint": A, "judge_replicas": B}, "none is named"),
+        ({"endpoint": A, "judge_model": ".", "judge_replicas": B}, "Name the first one with --judge-endpoint"),
+        ({"endpoint": A, "judge_endpoint": A, "judge_replicas": f"{B} {A}"}, "named twice"),
+        ({"endpoint": A, "judge_endpoint": A, "judge_replicas": "ftp://x"}, "not an http"),
         ({"endpoint": A, "replicas": B, "rpm": "1"}, "divided among 2"),
         ({"endpoint": A, "replicas": B, "tpm": "1"}, "divided among 2"),
         ({"endpoint": A, "cache": "kept"}, "--deployment"),
@@ -95,6 +101,17 @@ def test_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.replica_key("https://c/v1") == "sk-of-this-test"
     with pytest.raises(UsageError, match="over plain http"):
         given(endpoint=A, replicas="http://elsewhere.invalid")
+
+
+def test_the_key_of_a_judge_goes_to_its_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMGATE_JUDGE_API_KEY", "sk-of-this-judge")
+    settings = given(endpoint=A, judge_endpoint="https://b/v1", judge_replicas="https://c")
+    first = judge_endpoint(settings, "https://b/v1", "m")
+    (other,) = judge_others(settings, first)
+    assert (other.url, other.model, other.api_key) == ("https://c/v1", "m", "sk-of-this-judge")
+    assert judge_others(settings, judge_endpoint(settings, "https://d/v1", "m")) == ()
+    with pytest.raises(UsageError, match="over plain http"):
+        given(endpoint=A, judge_endpoint="https://b/v1", judge_replicas="http://elsewhere.invalid")
 
 
 def test_the_key_of_openai_goes_to_no_replica_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
