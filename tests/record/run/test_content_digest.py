@@ -38,7 +38,7 @@ from llmgate.record.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CASES = (make_case("a"), make_case("b", repeats=2), make_case("c"))
@@ -117,7 +117,12 @@ def on_disk(folder: Path) -> Record:
 
 def test_of_a_sealed_record_it_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sealed, computed = on_disk(tmp_path / "run"), list[Record]()
-    monkeypatch.setattr(module, "lines", lambda record: computed.append(record) or lines(record))
+
+    def counted(asked: Record) -> Iterator[object]:
+        computed.append(asked)
+        return lines(asked)
+
+    monkeypatch.setattr(module, "lines", counted)
     assert [content_digest(sealed) for _ in range(3)] == [FOUND] * 3
     assert len(computed) == 1
 
