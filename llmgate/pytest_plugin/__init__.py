@@ -82,12 +82,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
             return None
     except OSError:
         return None  # if there are suites to be run, `note_left_out` refuses it
+    from llmgate.session.garbage import uncollected
     from llmgate.suite.folder import Sort, look_at
 
     found = look_at(file_path)
     if found.sort not in {Sort.RUN, Sort.REFUSED}:
         return None
-    from llmgate.pytest_plugin.items import suite_file
+    with uncollected():
+        from llmgate.pytest_plugin.items import suite_file
 
     return suite_file(found, parent)
 
