@@ -179,7 +179,7 @@ def measure(
         rules: Names in `RULES`.
     """
     rng = np.random.default_rng(seed)
-    by_judge = np.stack([cells[:, JUDGE == value].sum(axis=1) for value in (-1.0, 0.0, 1.0)], axis=1)
+    by_judge = np.stack([cells[:, value == JUDGE].sum(axis=1) for value in (-1.0, 0.0, 1.0)], axis=1)
     shape = (len(cells), repeats)
     drawn = Drawn(
         labelled=np.stack([rng.multinomial(labels, chances / chances.sum(), size=repeats) for chances in cells]) * 1.0,

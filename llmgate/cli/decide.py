@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand
-from llmgate.cli.garbage import uncollected
 from llmgate.errors import RecordError, UsageError
+from llmgate.session.garbage import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

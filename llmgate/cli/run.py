@@ -10,9 +10,9 @@ import click
 
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, Undecided, show_lines, visible_text
-from llmgate.cli.garbage import collected, uncollected
 from llmgate.cli.options import run_options
 from llmgate.errors import LlmgateError
+from llmgate.session.garbage import collected, uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Callable

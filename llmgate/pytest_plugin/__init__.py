@@ -6,12 +6,14 @@ in test runs that have nothing to do with models.
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
 
 from llmgate.pytest_plugin.door import DOOR, GATES, Door
 from llmgate.pytest_plugin.keys import FATAL, LEFT_OUT, RUN
+from llmgate.pytest_plugin.plain_imports import import_plainly
 from llmgate.session.options.table import OPTIONS
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     """Let no conftest end a gate's run before it begins, nor have the last word."""
+    early_config.add_cleanup(import_plainly())
     door = Door(early_config)
     try:
         yield
@@ -79,12 +82,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
             return None
     except OSError:
         return None  # if there are suites to be run, `note_left_out` refuses it
+    from llmgate.session.garbage import uncollected
     from llmgate.suite.folder import Sort, look_at
 
     found = look_at(file_path)
     if found.sort not in {Sort.RUN, Sort.REFUSED}:
         return None
-    from llmgate.pytest_plugin.items import suite_file
+    with uncollected():
+        from llmgate.pytest_plugin.items import suite_file
 
     return suite_file(found, parent)
 
@@ -182,6 +187,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if not run.is_worker and not session.testsfailed:
             note_left_out(session.config, run.paths)
         run.start(session.items)
+        # Nothing of what is there by now is garbage before pytest ends, and it looks twice then, through all of it.
+        gc.freeze()
 
 
 def pytest_report_teststatus(

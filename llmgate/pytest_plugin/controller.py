@@ -70,6 +70,7 @@ class PytestRun:
     Attributes:
         gates: Node ids of the gates that were selected.
         good: Whether the decision is one to end with 0, and lies on disk.
+        tests: The tests in code.
 
     Raises:
         UsageError: If the options are wrong.
@@ -100,7 +101,7 @@ class PytestRun:
         self._waiting_since = 0.0
         self._letters = terminal.Letters()
         self._vocabulary: tuple[int, Checks] | None = None
-        self._tests = Tests(self)
+        self.tests = Tests(self)
 
     # Collecting.
 
@@ -128,7 +129,7 @@ class PytestRun:
     @property
     def planned(self) -> list[PlannedSuite]:
         """All suites, those in code included."""
-        return [*self._suites.values(), *self._tests.suites.values()]
+        return [*self._suites.values(), *self.tests.suites.values()]
 
     @property
     def paths(self) -> list[Path]:
@@ -158,7 +159,7 @@ class PytestRun:
             baseline = None if self.settings.shard else resolve_baseline(self.settings, self.out)
             lock = RunLock(self.out, redact=redactor(self.settings))
             note_baseline(self.out, baseline)
-            self._tests.inbox = Inbox(self.out)
+            self.tests.inbox = Inbox(self.out)
             end_as_ctrl_c()
             self._thread = threading.Thread(target=self._work, args=(lock,), name="llmgate", daemon=True)
             self._thread.start()
@@ -173,7 +174,7 @@ class PytestRun:
 
     def is_ours(self, nodeid: str) -> bool:
         """Whether it is a case or a gate, of a file or in code."""
-        return nodeid.partition("::")[0] in self._suites or nodeid in self._tests
+        return nodeid.partition("::")[0] in self._suites or nodeid in self.tests
 
     def select(self, nodeids: Sequence[str]) -> None:
         """Ask for the cases that items name; a gate needs all cases of its suite.
@@ -187,9 +188,9 @@ class PytestRun:
             raise pytest.UsageError(
                 "llmgate: no model is named. Give --llmgate-model DIR to start vLLM, or --llmgate-endpoint URL"
             )
-        chosen = selection(nodeids, self._suites, self._tests, shard=self.settings.shard)
+        chosen = selection(nodeids, self._suites, self.tests, shard=self.settings.shard)
         cases, gated = chosen.cases, chosen.gated
-        self._tests.check_whole(cases, gated)
+        self.tests.check_whole(cases, gated)
         suites = [p for p in self.planned if any(suite == p.suite.name for suite, _ in cases)]
         try:
             self._plan = make_plan(suites, self.settings, selected=cases, gated=gated, vocabulary=self.vocabulary)
@@ -207,7 +208,7 @@ class PytestRun:
         progress = StoppableProgress(self._stop, self._notices.put)
         try:
             with lock:
-                inbox = self._tests.inbox
+                inbox = self.tests.inbox
                 record = execute(self.settings, self._wait_for_plan, out=self.out, progress=progress, inbox=inbox)
             self._records.keep(self.out, record)
         except BaseException as error:  # noqa: BLE001 - handed to the items, which raise it
@@ -226,17 +227,21 @@ class PytestRun:
     def is_case(self, nodeid: str) -> bool:
         """Whether it is a case of a suite, and no gate."""
         file, _, name = nodeid.partition("::")
-        if nodeid in self._tests:
-            return self._tests[nodeid][1] is not None
+        if nodeid in self.tests:
+            return self.tests[nodeid][1] is not None
         return file in self._suites and not name.startswith("gate::")
 
     def case_of(self, nodeid: str) -> tuple[str, str] | None:
         """Suite and case of an item; None if it is another one, or a gate."""
-        return case_of(nodeid, self._suites, self._tests)
+        return case_of(nodeid, self._suites, self.tests)
 
     def letter(self, letter: str) -> str:
         """The letter of a case in pytest's progress; of thousands of cases, most have none."""
         return self._letters.thinned(letter)
+
+    def at_hand(self, case: Case) -> list[CaseResult]:
+        """All repeats of a case if they were read already, as most are with those before them; else nothing."""
+        return self._watch.all_settled([case.key(k) for k in range(case.planned.repeats)])
 
     def wait_for(self, case: Case) -> list[CaseResult]:
         """Wait for all repeats of a case.
@@ -245,10 +250,10 @@ class PytestRun:
             NotAskedError: If the run stopped before it asked them.
             CannotRunError: If the run ended without them.
         """
-        keys = [case.key(k) for k in range(case.planned.repeats)]
-        # Most were read with those before them: no look at the files for each of thousands of items.
-        if settled := self._watch.all_settled(keys):
+        # No look at the files for each of thousands of items.
+        if settled := self.at_hand(case):
             return settled
+        keys = [case.key(k) for k in range(case.planned.repeats)]
         while True:
             state = self._state()
             self._watch.refresh()
@@ -296,11 +301,6 @@ class PytestRun:
         """That a shard is recorded and decides nothing, or that it is not complete; "" for a whole run."""
         shard = self.settings.shard
         return "" if shard is None or self._thread is None else part_words(shard, self._watch.state())
-
-    @property
-    def tests(self) -> Tests:
-        """The tests in code."""
-        return self._tests
 
     def wait_until(self, ready: Callable[[], T | None]) -> T:
         """Wait for something that the run brings about.

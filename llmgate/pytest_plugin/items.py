@@ -12,6 +12,7 @@ from llmgate.gate.decision.types import Verdict
 from llmgate.pytest_plugin.controller import NotAskedError
 from llmgate.pytest_plugin.door import DECIDED, GATES
 from llmgate.pytest_plugin.keys import FATAL, pytest_run
+from llmgate.pytest_plugin.quick import QuickItem, report_quickly
 from llmgate.record.schema import Failure, FailureKind, Generation, Outcome
 from llmgate.record.serving.policy import ServingPolicy
 from llmgate.report.visible import visible
@@ -61,6 +62,7 @@ class SuiteFile(pytest.File):
             self.planned = run.load(self.path, self.nodeid)
         except LlmgateError as error:
             raise self.CollectError(visible(str(error))) from error
+        report_quickly(self.config)
         watched = frozenset(metric.metric for metric in self.planned.suite.metrics if not metric.gates)
         for case in self.planned.cases:
             yield CaseItem.from_parent(self, name=case.planned.case, case=case, watched=watched)
@@ -110,7 +112,7 @@ class SuiteItem(pytest.Item):
         return str(super().repr_failure(excinfo, *args))
 
 
-class CaseItem(SuiteItem):
+class CaseItem(SuiteItem, QuickItem):
     """One case: passes, is missed, is an error, is only recorded, or was never asked because the run stopped early."""
 
     def __init__(self, *, case: Case, watched: frozenset[str], **kwargs: Any) -> None:
@@ -126,8 +128,24 @@ class CaseItem(SuiteItem):
             self.user_properties.append(("llmgate", "not asked"))
             pytest.skip(visible(str(error)))
         tell(self, results, watched=self.watched)
+        self._note_recorded()
+
+    def passed_already(self) -> bool:
+        """See `QuickItem`."""
+        results = pytest_run(self.config).at_hand(self.case)
+        if not results or not all(unremarkable(result, self.watched) for result in results):
+            return False
+        self._note_recorded()
+        return True
+
+    def _note_recorded(self) -> None:
         if self.case.planned.unchecked:
             self.user_properties.append(("llmgate", "recorded"))
+
+
+def unremarkable(result: CaseResult, watched: Collection[str]) -> bool:
+    """Whether `tell` has nothing to tell of a result: all that gates was evaluated, and nothing missed or lost."""
+    return result.passed and not (unevaluated(result, watched, pending=False) or lost(result))
 
 
 def tell(item: pytest.Item, results: Sequence[CaseResult], *, watched: Collection[str], pending: bool = False) -> None:
@@ -147,12 +165,17 @@ def tell(item: pytest.Item, results: Sequence[CaseResult], *, watched: Collectio
         if unevaluated(result, watched, pending=pending):
             raise CaseNotEvaluatedError(describe(result))
     for result in results:
-        if any(check.required and check.outcome is Outcome.FAIL for check in result.checks):
+        if lost(result):
             raise RequiredFailedError("a required assert failed\n" + describe(result))
     missed = [result for result in results if not replace(result, judged=result.judged or pending).passed]
     if missed:
         item.user_properties.append(("llmgate", "missed"))
         item.add_report_section("call", "llmgate", "\n".join(describe(result) for result in missed))
+
+
+def lost(result: CaseResult) -> bool:
+    """Whether an assert failed that must never fail."""
+    return any(check.required and check.outcome is Outcome.FAIL for check in result.checks)
 
 
 def unevaluated(result: CaseResult, watched: Collection[str], *, pending: bool) -> bool:

@@ -369,6 +369,7 @@ class Record:
         manifest: What was run.
         cases: All planned cases.
         results: What happened, words and all; of a large record each is read from disk when asked for.
+        derived: What was computed of this record already, by name; a record that is made of it begins with nothing.
     """
 
     manifest: Manifest
@@ -380,6 +381,7 @@ class Record:
     anchors: AnchorCheck | None = None
     seal: Seal | None = None
     path: str = field(default="", compare=False)
+    derived: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def scored(self) -> Mapping[CaseKey, CaseResult]:

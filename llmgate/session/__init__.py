@@ -6,7 +6,7 @@
     decide.records             finds the champion's record and notes it beside the run (resolve_baseline)
     run.execute                measures, from opening a model to sealing the record:
       run.registered             can it be logged, and does it judge the registered version that it names?
-      reach.sources, reach.target  a place of models or an endpoint → something that can be asked
+      reach.sources, reach.target  a place of models or an endpoint → something that can be asked; reach.owned starts it
       run.power_check            what the gate will be able to decide
       run.manifest               who, what and where, written down before the first request
       run.serving_arms           which suites compare serving, where the champion is served, and how both are hosted

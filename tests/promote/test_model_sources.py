@@ -20,8 +20,8 @@ from llmgate.record.policy import Binding
 from llmgate.record.weights import weights_digest
 from llmgate.session.decide.promote import source_digest
 from llmgate.session.progress import LineProgress
+from llmgate.session.reach.owned import identify_folder
 from llmgate.session.reach.sources import localised
-from llmgate.session.reach.target import identify_folder
 from llmgate.session.run.registered import look_up
 from llmgate.session.settings.combined import settings_from
 

@@ -19,8 +19,8 @@ from llmgate.record.manifest import adapted_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.weights import read_manifest, weights_digest
 from llmgate.session.decide.records import noted_baseline
+from llmgate.session.reach.owned import base_name, served_name
 from llmgate.session.reach.sources import LocalModel
-from llmgate.session.reach.target import base_name, served_name
 from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:

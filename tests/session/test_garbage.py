@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from llmgate.cli.garbage import collected, uncollected
+from llmgate.session.garbage import collected, uncollected
 
 
 @pytest.mark.parametrize("was_on", [True, False])

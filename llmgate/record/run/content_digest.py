@@ -29,7 +29,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.record.run.files import MANIFEST
-from llmgate.record.schema import Generation
+from llmgate.record.schema import Generation, WordlessResults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,6 +43,8 @@ __all__ = ["CONTENT_VERSION", "content_digest"]
 CONTENT_VERSION: Final = 1
 """Raised when the definition changes: digests of two definitions say nothing of each other."""
 
+DERIVED: Final = "content"
+
 ASKED: Final = ("judging", "local_models", "anchors", "cases_digest", "policy", "looks", "shard")
 """Fields of the manifest that count whole."""
 PLACES: Final = frozenset({"source", "registry_uri", "binding"})
@@ -52,9 +54,23 @@ SUITE: Final = ("name", "version", "digest", "dataset_version", "dataset_digest"
 def content_digest(record: Record) -> str:
     """SHA-256 over what a run found; see the module's text. As hexadecimal.
 
+    Of a sealed record that was read from its files it is computed once: they were held against the seal then. It is
+    no field of the seal, which nothing signs, so that what a record says of itself always follows from what it holds.
+
     Args:
         record: As it was read back from its folder: what is written is redacted.
+
+    Raises:
+        RecordError: If a file changed since it was read.
     """
+    if record.seal is None or not isinstance(record.results, WordlessResults):
+        return _computed(record)
+    if DERIVED not in record.derived:
+        record.derived[DERIVED] = _computed(record)
+    return record.derived[DERIVED]
+
+
+def _computed(record: Record) -> str:
     digest = hashlib.sha256()
     for line in lines(record):
         digest.update(json.dumps(line, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii"))

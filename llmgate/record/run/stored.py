@@ -322,12 +322,23 @@ def read_later(owner: type, name: str, read: Callable[[Any], object]) -> propert
 class StoredCase(PlannedCase):
     """A planned case whose prompt and whose wording of what is expected are read when asked for."""
 
-    __slots__ = ("place", "words")
+    __slots__ = ("known_keys", "place", "words")
 
     place: Any
     words: CaseWords
+    known_keys: tuple[CaseKey, ...]
     messages = read_later(PlannedCase, "messages", lambda case: case.words.read_case(case.place)[0])
     expected = read_later(PlannedCase, "expected", lambda case: case.words.read_case(case.place)[1])
+
+    @property
+    def keys(self) -> tuple[CaseKey, ...]:
+        """As `PlannedCase.keys`, made once: the plan, the decision and the report ask for them a dozen times."""
+        try:
+            return self.known_keys
+        except AttributeError:
+            made = super().keys
+            object.__setattr__(self, "known_keys", made)
+            return made
 
     def whole(self, words: tuple[tuple[Message, ...], str] | None = None) -> PlannedCase:
         """The case with its words in memory, for who needs them more than once.

@@ -15,7 +15,6 @@ from llmgate.errors import RecordError, UsageError
 from llmgate.generate.sources.model import LocalModel
 from llmgate.generate.sources.place import Folder, is_hub_name, read_place
 from llmgate.record.run.files import MANIFEST
-from llmgate.session.reach.weights import usable_cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +47,9 @@ def local_model(settings: Settings, text: str, progress: Progress) -> LocalModel
     known = settings.fetched.get(text)
     if known is not None:
         return known
-    # Folders are most of what is named, and need none of it.
+    # A run that asks an endpoint needs none of it.
     from llmgate.generate.sources.local import bring_home  # noqa: PLC0415
+    from llmgate.session.reach.weights import usable_cache  # noqa: PLC0415
 
     return bring_home(
         read_place(text),

@@ -20,8 +20,9 @@ from llmgate.record.environment import for_programs
 from llmgate.report.visible import one_line
 from llmgate.session.reach.adapters import beside_it, named_adapters, tell_apart
 from llmgate.session.reach.engine_flags import engine_flags
+from llmgate.session.reach.owned import NOTHING, identify_local, own_server
 from llmgate.session.reach.sources import local_model
-from llmgate.session.reach.target import NOTHING, endpoint_target, identify_local, own_server
+from llmgate.session.reach.target import endpoint_target
 from llmgate.session.serving.hosting import ArmPlace
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from llmgate.report.formats.bench_json import compare_json
 from llmgate.report.terminal.power_serving import serving_preflight
 from llmgate.session.reach.engine_flags import engine_flags
 from llmgate.session.reach.known_secrets import clean_logs, errors_redacted, redactor
+from llmgate.session.reach.owned import NOTHING
 from llmgate.session.reach.sources import local_arm
-from llmgate.session.reach.target import NOTHING
 from llmgate.session.run.arm_places import check_shared, endpoint_place, folder_place, read_named
 from llmgate.session.serving.compare import OUR_EYES, compare_serving, hosting_of
 from llmgate.session.serving.folder import ArmsFolder

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import CannotRunError, EndpointError, LlmgateError
 from llmgate.generate.vllm.adapters import without_adapters
 from llmgate.session.reach.engine_flags import engine_flags, restored, without_engine
-from llmgate.session.reach.target import identify_folder
+from llmgate.session.reach.owned import identify_folder
 from llmgate.session.run.arm_places import NamedArm, endpoint_place, folder_place, read_named
 
 if TYPE_CHECKING:

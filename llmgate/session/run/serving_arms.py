@@ -11,7 +11,7 @@ from llmgate.errors import LlmgateError
 from llmgate.record.run.files import MANIFEST, read_arms
 from llmgate.report.terminal.power_serving import serving_preflight
 from llmgate.session.decide.records import BASELINE_NAME, noted_baseline
-from llmgate.session.reach.target import open_again
+from llmgate.session.reach.owned import open_again
 from llmgate.session.run.arm_places import check_shared, running_place
 from llmgate.session.run.champion import LOG_NAME, champion_place, unserved, why_not
 from llmgate.session.serving.compare import compare_serving, hosting_of

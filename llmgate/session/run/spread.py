@@ -13,8 +13,9 @@ from llmgate.record.weights import MANIFEST_NAME
 from llmgate.report.words import plural
 from llmgate.session.ray.chat import SpreadChat, SpreadPlace
 from llmgate.session.ray.cluster import Cluster, connect
+from llmgate.session.reach.owned import identify_local, served_name, server_spec
 from llmgate.session.reach.sources import local_model
-from llmgate.session.reach.target import identify_local, open_target, served_name, server_spec
+from llmgate.session.reach.target import open_target
 from llmgate.session.run.asking import AskedModel
 from llmgate.session.settings.typed import Settings
 from llmgate.session.target import Target

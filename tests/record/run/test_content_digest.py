@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.records import make_case, make_check, make_failed_result, make_manifest, make_result, seal
 
+from llmgate.errors import RecordError
 from llmgate.record.answered_by import AnsweredBy
 from llmgate.record.looks import Stop
 from llmgate.record.manifest import Shard
-from llmgate.record.run.content_digest import content_digest
+from llmgate.record.policy import Policy
+from llmgate.record.run import content_digest as module
+from llmgate.record.run.content_digest import content_digest, lines
+from llmgate.record.run.files import cases_digest
+from llmgate.record.run.journal import JOURNAL_NAME
+from llmgate.record.run.loading import load_record
+from llmgate.record.run.rundir import RunDir
 from llmgate.record.schema import (
     AnchorCheck,
     AnchorResult,
@@ -30,7 +38,8 @@ from llmgate.record.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 CASES = (make_case("a"), make_case("b", repeats=2), make_case("c"))
 ASKED = Judgement(messages=(Message(role="user", content="Good?"),), reply="yes", prompt_tokens=5)
@@ -93,6 +102,53 @@ MANIFEST = record().manifest
 def test_the_definition_is_written_in_stone() -> None:
     """A digest that somebody wrote down must come out the same with every later version."""
     assert WHOLE == "6e3a7d355659a57f476f5274a6345ecd410bb4ed30c390b393935b0525c27752"
+
+
+ASKING = replace(MANIFEST, cases_digest=cases_digest(CASES))
+FOUND = content_digest(record(manifest=ASKING))
+
+
+def on_disk(folder: Path) -> Record:
+    with RunDir.create(folder, ASKING, CASES) as run:
+        for result in RESULTS:
+            run.append(result)
+        return run.seal(sealed_at="2026-11-23T12:00:00+00:00")
+
+
+def test_of_a_sealed_record_it_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed, computed = on_disk(tmp_path / "run"), list[Record]()
+
+    def counted(asked: Record) -> Iterator[object]:
+        computed.append(asked)
+        return lines(asked)
+
+    monkeypatch.setattr(module, "lines", counted)
+    assert [content_digest(sealed) for _ in range(3)] == [FOUND] * 3
+    assert len(computed) == 1
+
+
+def test_a_record_made_of_another_one_has_its_own(tmp_path: Path) -> None:
+    sealed = on_disk(tmp_path / "run")
+    assert content_digest(sealed) == FOUND
+    other = replace(sealed, manifest=replace(ASKING, policy=Policy(metrics=())))
+    assert content_digest(other) == content_digest(record(manifest=other.manifest)) != FOUND
+
+
+def test_what_was_edited_since_it_was_read_has_none(tmp_path: Path) -> None:
+    sealed = on_disk(tmp_path / "run")
+    journal = tmp_path / "run" / JOURNAL_NAME
+    journal.write_bytes(journal.read_bytes().replace(b'"judged":true', b'"judged":null'))
+    with pytest.raises(RecordError, match="changed while it was being read"):
+        content_digest(sealed)
+    with pytest.raises(RecordError, match="changed after the run was sealed"):
+        load_record(tmp_path / "run")
+
+
+def test_a_seal_cannot_claim_another(tmp_path: Path) -> None:
+    on_disk(tmp_path / "run")
+    path = tmp_path / "run" / "seal.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "content": "0" * 64}), encoding="utf-8")
+    assert content_digest(load_record(tmp_path / "run")) == FOUND
 
 
 def test_the_order_of_arrival_does_not_matter() -> None:

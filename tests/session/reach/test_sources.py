@@ -21,8 +21,9 @@ from llmgate.record.weights import weights_digest
 from llmgate.score.assertion.models import JudgeSampling
 from llmgate.session.decide.publish import new_version
 from llmgate.session.reach.adapters import named_adapters
+from llmgate.session.reach.owned import identify_folder
 from llmgate.session.reach.sources import LocalModel, local_arm, local_model, localised, refuse_moved
-from llmgate.session.reach.target import identify_folder, judge_identity, judge_place
+from llmgate.session.reach.target import judge_identity, judge_place
 from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
