@@ -9,7 +9,7 @@ table and not left out in silence. The mock server (tests/support/fake_server.py
 
 Cases: `--cases` prompts, two asserts each (an answer contains a word, and matches a pattern), 20 ms an answer,
 `--concurrency` in flight. Printed are medians over the rounds: wall time, processor time of the process tree, peak
-memory of its largest process, each also as a ratio to `llmgate run`.
+memory of its largest process, each also as a ratio to `llmgate run`. Files of such runs lie in benchmarks/peers/.
 
 Load: `--requests` streamed answers of 64 tokens, first token after 20 ms, 5 ms between tokens, 32 in flight. Printed
 are wall and processor time of the whole program, the requests per second and the mean TTFT that it reports, and what
@@ -144,8 +144,8 @@ def main() -> None:
             continue
         found[title] = compare(programs, given, load=load)
         table(found[title])
-    if given.json:
-        given.json.write_text(json.dumps(about(given) | found, indent=1) + "\n", encoding="utf-8")
+        if given.json:
+            given.json.write_text(json.dumps(about(given) | found, indent=1) + "\n", encoding="utf-8")
 
 
 def about(given: argparse.Namespace) -> dict[str, Any]:

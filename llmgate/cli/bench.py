@@ -40,7 +40,7 @@ __all__ = ["bench"]
     "--compare",
     nargs=2,
     metavar="A B",
-    help="Measure B against A, run by run, and decide: each a model folder, a URL, or either with #NAME.",
+    help="Measure B against A, run by run, and decide: each a place as for --model, a URL, or either with #NAME.",
 )
 @click.option("--compare-args-a", default="", metavar="ARGS", help="Further flags of A's server.")
 @click.option("--compare-args-b", default="", metavar="ARGS", help="Further flags of B's server.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,10 +14,10 @@ from support.promotions import digest_of, make_manifest
 from support.servers import model_folder
 
 from llmgate.attest.statement import RegistryFacts
-from llmgate.errors import AttestationError, CannotRunError, UsageError
+from llmgate.errors import AttestationError, CannotRunError, PromotionRefusedError, UsageError
 from llmgate.generate.sources.local import bring_home
 from llmgate.generate.sources.place import read_place
-from llmgate.promote import tags
+from llmgate.promote import rollback, tags
 from llmgate.promote.target import RecordIdentity, VersionFacts
 from llmgate.promote.version_binding import binding_problem
 from llmgate.record.manifest import ModelIdentity, adapted_digest
@@ -225,3 +226,29 @@ def test_a_verdict_is_signed_for_a_version_that_holds_the_adapter(tmp_path: Path
     write_adapter(folder, seed=3)
     with pytest.raises(AttestationError, match="are not the weights that were measured"):
         refuse_other_version(manifest, at, tagged=None)
+
+
+@pytest.mark.parametrize(
+    ("found", "earned", "held"),
+    [
+        (adapted_digest(BASE, OWN), None, True),
+        (OWN, record(), True),
+        (OWN, None, False),
+        (OWN, PromotionRefusedError("it was altered"), False),
+        (BASE, record(), False),
+        (digest_of("another adapter"), record(), False),
+        # What earned the alias was another base with the same adapter.
+        (OWN, record(base=digest_of("b"), weights_digest=adapted_digest(digest_of("b"), OWN)), False),
+    ],
+)
+def test_a_rollback_knows_the_adapter_by_the_record_that_earned_the_alias(
+    monkeypatch: pytest.MonkeyPatch, found: str, earned: RecordIdentity | Exception | None, held: bool
+) -> None:
+    def read(*_: object) -> Any:
+        if isinstance(earned, Exception):
+            raise earned
+        return None if earned is None else SimpleNamespace(record=earned)
+
+    monkeypatch.setattr(rollback, "read_earned", read)
+    nobody: Any = None
+    assert rollback.holds(nobody, version(), "champion", adapted_digest(BASE, OWN), found) is held

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.adapters import write_adapter
 from support.registry import Registry
 from support.servers import model_folder
 from support.verdicts import REGISTRY, Keys, gate_statement, make_keys
 
 from llmgate.attest.statement import ChampionFacts, RegistryFacts, bind
 from llmgate.attest.tags import attestation_key
-from llmgate.errors import AttestationError, CannotRunError
+from llmgate.errors import AttestationError, CannotRunError, UsageError
 from llmgate.promote.mlflow_client import resolve_uris
 from llmgate.promote.mlflow_target import MlflowTarget
 from llmgate.promote.target import VersionFacts
+from llmgate.record.manifest import adapted_digest
 from llmgate.record.weights import weights_digest, weights_manifest
 from llmgate.session.commands.verdict.for_serving import VerifyQuestion
 from llmgate.session.commands.verify import WeightsCheck, verify_weights
@@ -110,6 +112,29 @@ def test_the_files_in_the_store_are_held_against_the_verdict_in_the_tags(
     registered.registry.raw("log_artifacts", registered.run_id, str(registered.folder), "model")
     assert registered.ask(f"models:/{name}@champion").exit_code == 1
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.over_http
+def test_a_version_that_holds_an_adapter_is_verified_with_its_base(registered: Registered, tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "adapter")
+    registry, name = registered.registry, registered.version.name
+    registry.raw("log_artifacts", registered.run_id, str(adapter), "adapter")
+    source = registered.version.source.removesuffix("/model") + "/adapter"
+    made = registry.raw("create_model_version", name, source, registered.run_id)
+    version = MlflowTarget(*resolve_uris(registry.uri, None)).version(name, str(made.version))
+    held = replace(registered, folder=adapter, version=version)
+    held.tag(digest=adapted_digest(weights_digest(registered.folder), weights_digest(adapter)))
+    check = held.ask(str(registered.folder), adapter=version.uri)
+    assert check.verified, check
+    assert f"{registered.folder} with {version.uri} holds" in check.sentence
+    alone = held.ask()
+    assert alone.exit_code == 1
+    assert f"This is an adapter alone: name its base, and this as `--adapter {version.uri}`." in alone.lines
+    assert held.ask(str(adapter), adapter=version.uri).exit_code == 1
+    with pytest.raises(CannotRunError, match="no server shows the weights of its adapters"):
+        held.ask("http://127.0.0.1:9", adapter=version.uri)
+    with pytest.raises(UsageError, match="names no version"):
+        held.ask(str(registered.folder), adapter="models:/bot")
 
 
 def test_which_files_differ_is_told_by_a_manifest(registered: Registered, tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ __all__ = ["verify"]
     "--manifest", type=PATH, metavar="FILE", help="What passed, file by file [default: weights.json by the verdict]."
 )
 @click.option("--weights", type=PATH, metavar="DIR", help="The folder that the server at WHAT has loaded.")
-@click.option("--adapter", type=PATH, metavar="DIR", help="The adapter that passed, on the base WHAT.")
+@click.option(
+    "--adapter", metavar="PLACE", help="The adapter that passed, on the base WHAT; a version, with its verdict."
+)
 @click.option("--max-age", metavar="AGE", help="Refuse a verdict that is older, e.g. 30d [default: any age will do].")
 @click.option("--allow-override", is_flag=True, help="Accept a person's override like a PASS.")
 @click.option("--trust-weights-cache", is_flag=True, help="Believe digests of earlier runs instead of reading all.")
@@ -43,7 +45,7 @@ def verify(
     alias: str | None,
     manifest: Path | None,
     weights: Path | None,
-    adapter: Path | None,
+    adapter: str | None,
     max_age: str | None,
     allow_override: bool,
     trust_weights_cache: bool,
@@ -51,8 +53,9 @@ def verify(
 ) -> int:
     """Say whether weights are exactly those that a signed verdict let pass.
 
-    WHAT is a model folder; models:/NAME/VERSION or models:/NAME@alias in MLflow, whose files are fetched and hashed;
-    or the URL of a vLLM server in development mode, with --weights for the folder that it loaded.
+    WHAT is a model folder or another place as for `llmgate run --model`, whose files are fetched and hashed (of
+    models:/NAME/VERSION and models:/NAME@alias the verdict too); or the URL of a vLLM server in development mode, with
+    --weights for the folder that it loaded.
 
     For the step before a server starts: mount the folder read-only, verify it there, and start only on exit code 0.
     """

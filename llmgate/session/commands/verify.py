@@ -45,6 +45,7 @@ VERSION_URI: Final = re.compile(r"models:/(?P<name>[^/@:]+)(?:/(?P<version>[1-9]
 MANIFEST_BYTES: Final = 50_000_000
 KEY_VARIABLE: Final = "LLMGATE_API_KEY"
 MOST_LINES: Final = 50
+ADAPTER: Final = "adapter_config.json"
 UNCOVERED: Final = "The server says so of itself; its configuration, tokenizer, templates and adapters are not covered."
 
 
@@ -81,35 +82,52 @@ def verify_weights(question: VerifyQuestion, progress: Progress, *, now: datetim
     """
     now = now or datetime.now(UTC)
     policy = trusted(question)
-    match = VERSION_URI.fullmatch(question.what)
+    named = question.what if question.adapter is None else question.adapter
+    match = VERSION_URI.fullmatch(named)
     with ExitStack() as stack:
         if match:
-            signed, folder = of_version(question, match, policy, now, stack)
-            return of_folder(loaded_of(folder, views=models_root), signed.verdict, question, progress, now)
-        if question.what.startswith("models:"):
+            signed, files = of_version(question, match, policy, now, stack)
+            folder = loaded_of(files, views=models_root)
+            if question.adapter is None:
+                return of_folder(folder, signed.verdict, question, progress, now)
+            refuse_server_of_adapter(question)
+            base = named_folder(question.what, question, progress)
+            return of_folder(base, signed.verdict, question, progress, now, adapter=folder)
+        if named.startswith("models:"):
             raise UsageError(
-                "this names no version", where=question.what, fix="Write models:/NAME/VERSION or models:/NAME@alias"
+                "this names no version", where=named, fix="Write models:/NAME/VERSION or models:/NAME@alias"
             )
         signed = accepted(read_verdict(question), question, policy, now)
         if question.what.startswith(("http://", "https://")):
-            if question.adapter is not None:
-                raise CannotRunError(
-                    "no server shows the weights of its adapters",
-                    where=question.what,
-                    fix="Verify both folders before it starts: `llmgate verify BASE --adapter DIR`",
-                )
+            refuse_server_of_adapter(question)
             return of_server(question, signed.verdict, progress, now)
-        return of_folder(named_folder(question, progress), signed.verdict, question, progress, now)
+        adapter = None if question.adapter is None else named_folder(question.adapter, question, progress)
+        folder = named_folder(question.what, question, progress)
+        return of_folder(folder, signed.verdict, question, progress, now, adapter=adapter)
 
 
-def named_folder(question: VerifyQuestion, progress: Progress) -> Path:
-    """The folder that is named, or to which the place that is named was fetched: what vLLM would load of it.
+def refuse_server_of_adapter(question: VerifyQuestion) -> None:
+    """Refuse to look for an adapter on a server.
+
+    Raises:
+        CannotRunError: If that is asked for.
+    """
+    if question.adapter is not None and question.what.startswith(("http://", "https://")):
+        raise CannotRunError(
+            "no server shows the weights of its adapters",
+            where=question.what,
+            fix="Verify both before it starts: `llmgate verify BASE --adapter PLACE`",
+        )
+
+
+def named_folder(text: str, question: VerifyQuestion, progress: Progress) -> Path:
+    """The folder that a text names, or to which the place that it names was fetched: what vLLM would load of it.
 
     Raises:
         UsageError: If it names no place.
         CannotRunError: If it cannot be had.
     """
-    place = read_place(question.what)
+    place = read_place(text)
     if isinstance(place, Folder):
         return loaded_of(Path(place.path).expanduser(), views=models_root)
     # What was hashed before proves nothing here, so neither does it where the cache is looked at.
@@ -133,7 +151,7 @@ def of_version(
         else target.holder(match["name"], match["alias"])
     )
     if version is None:
-        raise CannotRunError("no version holds this alias", where=question.what, fix="Name a version by its number")
+        raise CannotRunError("no version holds this alias", where=match.string, fix="Name a version by its number")
     alias = match["alias"] or question.alias or CHAMPION
     signed = (
         accepted(read_verdict(question), question, policy, now)
@@ -146,14 +164,20 @@ def of_version(
 
 
 def of_folder(
-    folder: Path, verdict: VerdictStatement, question: VerifyQuestion, progress: Progress, now: datetime
+    folder: Path,
+    verdict: VerdictStatement,
+    question: VerifyQuestion,
+    progress: Progress,
+    now: datetime,
+    *,
+    adapter: Path | None = None,
 ) -> WeightsCheck:
-    """Hash a folder, and hold it against the verdict."""
+    """Hash a folder, and an adapter that is served on it, and hold them against the verdict."""
     what = question.what if question.weights is None else str(question.weights)
     found = hash_folder(folder, progress, trust_cache=question.trust_cache, proof=True)
     digest = found.digest
-    if question.adapter is not None:
-        own = hash_folder(question.adapter, progress, trust_cache=question.trust_cache, proof=True)
+    if adapter is not None:
+        own = hash_folder(adapter, progress, trust_cache=question.trust_cache, proof=True)
         what, digest = f"{what} with {question.adapter}", adapted_digest(found.digest, own.digest)
     who = passed(verdict)
     notes = remarks(verdict, found, folder, now)
@@ -164,11 +188,14 @@ def of_folder(
             f"digest {digest[:12]}).",
             lines=notes,
         )
+    differ = which_differ(question, verdict, found)
+    if adapter is None and (folder / ADAPTER).is_file():
+        differ = (f"This is an adapter alone: name its base, and this as `--adapter {question.what}`.", *differ)
     return WeightsCheck(
         verified=False,
         sentence=f"Refused: {what} does not hold {who}: its digest is {digest[:12]}, "
         f"and the verdict is about {str(verdict.weights)[:12]}.",
-        lines=(*which_differ(question, verdict, found), *notes),
+        lines=(*differ, *notes),
     )
 
 

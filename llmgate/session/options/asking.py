@@ -48,10 +48,11 @@ COMPARISON: Final = (
     ),
     Option(
         name="serving-champion",
-        metavar="DIR|URL",
+        metavar="PLACE|URL",
         # In a file, whoever changes the repository could have the candidate compared with a slower server.
         by_hand=True,
-        help="Where the champion is served for the comparison of serving, as URL or URL#NAME, or its model folder. "
+        help="Where the champion is served for the comparison of serving, as URL or URL#NAME, or its model, a place as"
+        " for --model. "
         "Default: the folder or endpoint of its run.",
     ),
     Option(

@@ -18,8 +18,8 @@ JUDGES: Final = (
     ),
     Option(
         name="judge-model",
-        metavar="MODEL",
-        help="Model of the judge, a folder or as for --model; started after the model under test has ended.",
+        metavar="PLACE",
+        help="Model of the judge, a place as for --model; started after the model under test has ended.",
     ),
     Option(name="judge-name", metavar="NAME", help="Model name in the judge's requests."),
     Option(

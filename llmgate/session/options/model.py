@@ -11,15 +11,16 @@ __all__ = ["ENGINE", "MODEL", "SERVER"]
 MODEL: Final = (
     Option(
         name="model",
-        metavar="MODEL",
+        metavar="PLACE",
         help="A folder, hf://OWNER/NAME@COMMIT, models:/NAME/VERSION, runs:/…, s3://… or gs://…; llmgate starts vLLM"
         " for it and ends it afterwards.",
     ),
     Option(
         name="adapter",
-        metavar="NAME=DIR ...",
+        metavar="NAME=PLACE ...",
         default="",
-        help='LoRA adapters that are served on --model, e.g. "new=DIR old=DIR"; --served-name says which is asked.',
+        help='LoRA adapters that are served on --model, e.g. "new=DIR old=models:/NAME/7"; --served-name says which is'
+        " asked.",
     ),
     Option(
         name="champion-adapter",

@@ -61,7 +61,7 @@ def unserved(settings: Settings, manifest: Manifest) -> CannotRunError | None:
     return CannotRunError(
         f"the champion's model folder {manifest.model.source} is not there",
         where="serving of the champion",
-        fix=f"Name it, or an endpoint that serves it: {OPTION} DIR|URL",
+        fix=f"Name it, or an endpoint that serves it: {OPTION} PLACE|URL",
     )
 
 

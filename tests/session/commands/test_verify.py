@@ -75,7 +75,8 @@ class Deployment:
         """The question, put at a fixed time."""
         given = {"verdict": self.verdict, "policy": self.keys.path, **changes}
         now = given.pop("now", NOW)
-        question = VerifyQuestion(what=str(what or self.folder), **given)
+        adapter = given.pop("adapter", None)
+        question = VerifyQuestion(what=str(what or self.folder), adapter=adapter and str(adapter), **given)
         return verify_weights(question, LineProgress(lambda _: None), now=now)
 
     def with_verdict(self, text: str) -> None:

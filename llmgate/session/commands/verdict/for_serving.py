@@ -28,7 +28,8 @@ class VerifyQuestion:
     """What is to be verified, and whom to believe.
 
     Attributes:
-        what: A model folder, `models:/NAME/VERSION`, `models:/NAME@alias`, or the URL of a vLLM server.
+        what: A model folder or another place of one, `models:/NAME/VERSION`, `models:/NAME@alias`, or the URL of a vLLM
+            server.
         verdict: File with the signed verdict; None takes it from the version's tags.
         policy: The registry's policy file, whose keys count.
         key: One public key that counts, instead of a policy.
@@ -36,7 +37,7 @@ class VerifyQuestion:
         alias: The alias that it has to be for, None for whichever (of a version: `champion`).
         manifest: File with the manifest; None for `weights.json` beside the verdict, where there is one.
         weights: The folder that the server at `what` has loaded.
-        adapter: The folder of the adapter that the verdict is about; `what` is its base then.
+        adapter: The place of the adapter that the verdict is about; `what` is its base then.
         max_age: How old the verdict may be, None for any age.
         allow_override: Whether a person's override counts like a PASS.
         mlflow_uri: Tracking server or store, None for MLFLOW_TRACKING_URI.
@@ -51,7 +52,7 @@ class VerifyQuestion:
     alias: str | None = None
     manifest: Path | None = None
     weights: Path | None = None
-    adapter: Path | None = None
+    adapter: str | None = None
     max_age: timedelta | None = None
     allow_override: bool = False
     mlflow_uri: str | None = None

@@ -6,6 +6,7 @@ import importlib
 import json
 import urllib.parse
 import urllib.request
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -112,5 +113,10 @@ def test_what_is_not_there_is_said(bucket: str, text: str) -> None:
 
 def test_a_store_that_is_not_there_is_said(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+
+    async def at_once(_: float) -> None:
+        """Its pauses between six attempts are half a minute in all, and show nothing of ours."""
+
+    monkeypatch.setattr(importlib.import_module("gcsfs.retry"), "asyncio", SimpleNamespace(sleep=at_once))
     with pytest.raises(CannotRunError, match="cannot be reached"):
         bring(f"gs://{bucket}/bots/v1")
