@@ -84,7 +84,7 @@ class ClusteredRow:
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
-        return asdict(self) | {"pass_rate": self.passed / self.runs}
+        return asdict(self) | {"kind": type(self).__name__, "drawn": self.kind, "pass_rate": self.passed / self.runs}
 
     def _asked(self) -> Iterator[Requirement]:
         yield self._rate(f"clusters ({self.kind}): a lost margin passes", self.passed, _PASSES[self.kind])

@@ -15,6 +15,7 @@ from llmgate.gate.calibration.clusters_together import ClusterTable, cluster_tab
 from llmgate.gate.evidence.pairing import Errors, Pairs, shared
 from llmgate.gate.metrics.intervals import FEW_CASES, TOLERATED_SKEW_ERROR, compare
 from llmgate.record.scores import texts
+from llmgate.stats.clusters.subsets import least_groups
 from llmgate.stats.sequential.looks import equal_fractions, obrien_fleming
 from llmgate.stats.unseen import unseen_share
 
@@ -217,15 +218,16 @@ def decide_clusters(
         only_pass: Whether only PASS is asked for, which costs less.
 
     Returns:
-        The verdicts; and where clusters are alike, so that the gate would look into them and a verdict is only one
-        that it might give.
+        The verdicts; and where clusters are alike, so that the gate would look into them: its verdict is then none or
+        the one that is given, which it is for differences that are all equal.
     """
     bounds = _clustered(table, alpha)
-    passes = bounds.lower > -margin
+    enough = table.groups >= least_groups(alpha)
+    passes = enough & (bounds.lower > -margin)
     passes &= bounds.ask | table.subsets_allow(passes & ~bounds.ask, limit=-margin, above=True, alpha=alpha)
     fails = np.zeros(len(passes), dtype=bool)
     if not only_pass:
-        fails = ~passes & (bounds.upper < 0.0)
+        fails = enough & ~passes & (bounds.upper < 0.0)
         fails &= bounds.ask | table.subsets_allow(fails & ~bounds.ask, limit=0.0, above=False, alpha=alpha)
     return Verdicts(passed=passes, failed=fails), bounds.ask
 
