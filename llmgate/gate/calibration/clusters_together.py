@@ -46,6 +46,22 @@ class ClusterTable:
         """The sum of each data set's values, shape (R,)."""
         return np.bincount(self.owner, weights=values, minlength=len(self.groups)).astype(np.float64)
 
+    @classmethod
+    def of_rows(cls, sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> ClusterTable:
+        """Data sets with equally many clusters.
+
+        Args:
+            sums: Shape (R, G).
+            sizes: Shape (R, G), or (G,) where they are the same everywhere.
+        """
+        runs, groups = sums.shape
+        return cls(
+            owner=np.repeat(np.arange(runs), groups),
+            sums=sums.ravel(),
+            sizes=np.broadcast_to(sizes, sums.shape).ravel().astype(np.float64),
+            groups=np.full(runs, groups),
+        )
+
     @property
     def means(self) -> NDArray[np.float64]:
         """Shape (R,)."""

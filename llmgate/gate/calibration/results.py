@@ -310,6 +310,9 @@ def _of_row(row: CalibrationRow) -> Iterator[Requirement]:
         yield _rate("an unchanged model fails", row, unchanged, unchanged.fail_rate, row.alpha)
     if margin is not None:
         yield _rate("a lost margin passes", row, margin, margin.pass_rate, row.alpha)
+    real = row.cell(Truth.REAL_MARGIN)
+    if real is not None:
+        yield _rate("a real loss of the margin passes", row, real, real.pass_rate, row.alpha)
     if five is not None and (row.source == SIMULATED or row.pairs >= _PAIRS_FOR_FIVE_POINTS):
         yield _rate("five lost points pass", row, five, five.pass_rate, _MISSED)
     # With few clusters the promise is only an upper bound: it does not know of the bootstrap.

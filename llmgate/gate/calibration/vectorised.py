@@ -15,6 +15,7 @@ from llmgate.gate.calibration.clusters_together import ClusterTable, cluster_tab
 from llmgate.gate.evidence.pairing import Errors, Pairs, shared
 from llmgate.gate.metrics.intervals import FEW_CASES, TOLERATED_SKEW_ERROR, compare
 from llmgate.record.scores import texts
+from llmgate.stats.clusters.subsets import least_groups
 from llmgate.stats.sequential.looks import equal_fractions, obrien_fleming
 from llmgate.stats.unseen import unseen_share
 
@@ -26,6 +27,7 @@ __all__ = [
     "Draws",
     "EarlyStops",
     "Verdicts",
+    "decide_clusters",
     "decide_counts",
     "decide_draws",
     "decide_looks",
@@ -195,16 +197,39 @@ def decide_draws(draws: Draws, *, margin: float, alpha: float) -> Verdicts:
         fails = chosen & ~passes & (bounds.upper < 0.0)
         kinds.append(_asked_where(bounds.ask, Verdicts(passed=passes, failed=fails), draws, margin=margin, alpha=alpha))
     if table is not None and (chosen := ~alone).any():
-        bounds = _clustered(table, n, alpha)
-        passes = chosen & (bounds.lower > -margin)
-        passes &= bounds.ask | table.subsets_allow(passes & ~bounds.ask, limit=-margin, above=True, alpha=alpha)
-        fails = chosen & ~passes & (bounds.upper < 0.0)
-        fails &= bounds.ask | table.subsets_allow(fails & ~bounds.ask, limit=0.0, above=False, alpha=alpha)
-        kinds.append(_asked_where(bounds.ask, Verdicts(passed=passes, failed=fails), draws, margin=margin, alpha=alpha))
+        found, unsure = decide_clusters(table, margin=margin, alpha=alpha)
+        found = Verdicts(passed=found.passed & chosen, failed=found.failed & chosen)
+        kinds.append(_asked_where(unsure, found, draws, margin=margin, alpha=alpha))
     return Verdicts(
         passed=np.logical_or.reduce([kind.passed for kind in kinds]),
         failed=np.logical_or.reduce([kind.failed for kind in kinds]),
     )
+
+
+def decide_clusters(
+    table: ClusterTable, *, margin: float, alpha: float, only_pass: bool = False
+) -> tuple[Verdicts, NDArray[np.bool_]]:
+    """The verdicts on sums of clusters.
+
+    Args:
+        table: Differences by cluster, all in [−1, 1].
+        margin: Non-inferiority margin.
+        alpha: One-sided error rate.
+        only_pass: Whether only PASS is asked for, which costs less.
+
+    Returns:
+        The verdicts; and where clusters are alike, so that the gate would look into them: its verdict is then none or
+        the one that is given, which it is for differences that are all equal.
+    """
+    bounds = _clustered(table, alpha)
+    enough = table.groups >= least_groups(alpha)
+    passes = enough & (bounds.lower > -margin)
+    passes &= bounds.ask | table.subsets_allow(passes & ~bounds.ask, limit=-margin, above=True, alpha=alpha)
+    fails = np.zeros(len(passes), dtype=bool)
+    if not only_pass:
+        fails = enough & ~passes & (bounds.upper < 0.0)
+        fails &= bounds.ask | table.subsets_allow(fails & ~bounds.ask, limit=0.0, above=False, alpha=alpha)
+    return Verdicts(passed=passes, failed=fails), bounds.ask
 
 
 def _asked_where(unsure: NDArray[np.bool_], found: Verdicts, draws: Draws, *, margin: float, alpha: float) -> Verdicts:
@@ -249,12 +274,12 @@ def _independent(draws: Draws, differences: NDArray[np.float64], alpha: float) -
     return _widened(mean, reach, draws.sizes, ask, alpha)
 
 
-def _clustered(table: ClusterTable, sizes: NDArray[np.int64], alpha: float) -> _Bounds:
+def _clustered(table: ClusterTable, alpha: float) -> _Bounds:
     """What the two t bounds and what stayed unseen leave; subsets of clusters are asked besides."""
     # No spread between clusters and equal values are cases of their own: the gate has them.
     alike = table.alike
     lower, upper = table.student_bounds(alpha)
-    mean = table.means
+    mean, sizes = table.means, table.over(table.sizes).astype(np.int64)
     found = _widened(mean, np.zeros(len(mean)), sizes, alike, alpha)
     return _Bounds(
         lower=np.where(alike, found.lower, np.minimum(lower, found.lower)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmgate.gate.decision.wording import count, percent
+from llmgate.gate.decision.wording import count, share
 from llmgate.stats.clusters.facts import FEW_EFFECTIVE
 
 if TYPE_CHECKING:
@@ -20,19 +20,19 @@ def cluster_sentence(facts: ClusterFacts) -> str:
     """How many there are, how unequal they are, and what may have stayed unseen."""
     of = f"{count(facts.groups, 'cluster')} of cases that belong together"
     weigh = "about equal" if facts.effective >= _ALIKE * facts.groups else _weigh(facts)
-    unseen = f"a kind of cluster that makes up as much as {percent(facts.unseen)} of all may be unseen"
+    unseen = f"a kind of cluster that makes up as much as {share(facts.unseen)} of all may be unseen"
     return f"{of}, {weigh}; {unseen}."
 
 
 def few_clusters(facts: ClusterFacts) -> str:
-    """A warning where one or two clusters carry the verdict; empty where they do not."""
+    """A warning where a single cluster may turn the verdict; empty where it may not."""
     if not facts.few:
         return ""
     return (
-        f"Clusters that weigh as much as {facts.effective:.1f} equal ones are few (below {FEW_EFFECTIVE:.0f}): one or"
-        " two of them carry the verdict. Add clusters, or split the largest."
+        f"Clusters that weigh as much as {facts.effective:.1f} equal ones are few (fewer than {FEW_EFFECTIVE:.0f}), so"
+        " that a single one may turn the verdict: add clusters, or split the largest."
     )
 
 
 def _weigh(facts: ClusterFacts) -> str:
-    return f"as much as {facts.effective:.1f} equal ones, the largest with {percent(facts.largest_share)} of the cases"
+    return f"as much as {facts.effective:.1f} equal ones, the largest with {share(facts.largest_share)} of the cases"

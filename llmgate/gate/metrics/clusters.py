@@ -23,7 +23,7 @@ def cluster_facts_of(test: MetricTest) -> ClusterFacts | None:
 
 
 def cluster_notes(facts: ClusterFacts | None) -> tuple[str, ...]:
-    """The same in words, with a warning where one or two clusters carry the verdict.
+    """The same in words, with a warning where a single cluster may turn the verdict.
 
     Args:
         facts: None where there are no clusters.

@@ -13,6 +13,7 @@ import numpy as np
 
 from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
+from llmgate.gate.calibration.clustered import CLUSTERED_DESIGNS, real_clusters, simulate_clusters
 from llmgate.gate.calibration.power import POWER_DESIGNS, power_of_pairs, simulate_power
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
 from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, FurtherRow, ServingCalibrationRow
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from llmgate.gate.calibration.clustered import ClusteredDesign
     from llmgate.gate.calibration.power import PowerDesign
     from llmgate.gate.calibration.resampled import SystemPair
     from llmgate.gate.calibration.serving import ServingCase
@@ -45,6 +47,8 @@ MARGIN: Final = 0.03
 SIZES: Final = (100, 300, 1000)
 CASES_PER_JOB: Final = 12
 """Of serving: together they take about as long as another design."""
+ALL: Final = 1_000_000
+"""More comparisons than any data set has."""
 NEARLY: Final = 0.9
 """Share of a size that two systems have to share: 299 items stand for 300."""
 
@@ -145,6 +149,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     planned: list[Job] = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
     planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
     planned += [partial(_simulate_power, design, effort) for design in POWER_DESIGNS]
+    planned += [partial(_simulate_clusters, design, effort.repetitions) for design in CLUSTERED_DESIGNS]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -249,6 +254,9 @@ def _real(results: PairedResults, effort: Effort, rng: np.random.Generator, note
         scores = f"{kind}, whole clusters"
         sampling = Sampling(source=results.name, scores=scores, size=None, repetitions=effort.clustered)
         yield partial(_resample, fewer.pairs, sampling)
+        # Sums of clusters cost so little that all comparisons are made, those that score too little to lose more too.
+        every = choose(results, loss=0.0, most=ALL, rng=rng)
+        yield partial(_real_clusters, every.pairs, results.name)
 
 
 def _serve(cases: Sequence[ServingCase], repetitions: int, source: np.random.SeedSequence) -> Found:
@@ -284,8 +292,19 @@ def _power_of_pairs(
     return () if row is None else (row,)
 
 
+def _simulate_clusters(design: ClusteredDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
+    rng = np.random.default_rng(source)
+    return (simulate_clusters(design, rng=rng, repetitions=repetitions, alpha=DEFAULT_ALPHA),)
+
+
+def _real_clusters(pairs: Sequence[SystemPair], name: str, source: np.random.SeedSequence) -> Found:
+    row = real_clusters(pairs, source=name, rng=np.random.default_rng(source), alpha=DEFAULT_ALPHA)
+    return () if row is None else (row,)
+
+
 def _resample(pairs: Sequence[SystemPair], sampling: Sampling, source: np.random.SeedSequence) -> Found:
     rng = np.random.default_rng(source)
     planted = resample(pairs, sampling, rng=rng, margin=MARGIN, alpha=DEFAULT_ALPHA)
-    real = real_losses(pairs, sampling, rng=rng, alpha=DEFAULT_ALPHA)
+    # Real losses of whole clusters have rows of their own.
+    real = None if sampling.size is None else real_losses(pairs, sampling, rng=rng, alpha=DEFAULT_ALPHA)
     return planted if real is None else (*planted, real)

@@ -14,7 +14,7 @@ from llmgate.stats.unseen import unseen_share
 __all__ = ["FEW_EFFECTIVE", "ClusterFacts", "facts_of"]
 
 FEW_EFFECTIVE: Final = 8.0
-"""An effective number below which one or two clusters carry a decision."""
+"""An effective number below which a single cluster may turn a decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class ClusterFacts:
 
     @property
     def few(self) -> bool:
-        """Whether one or two clusters carry the decision."""
+        """Whether a single cluster may turn the decision."""
         return self.effective < FEW_EFFECTIVE
 
 

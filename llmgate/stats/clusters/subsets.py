@@ -33,7 +33,7 @@ EXACT_UP_TO: Final = 12
 MOST_UNITS: Final = 512
 """Of more clusters some are tied together: errors of unions are symmetric too, and next to no power is lost."""
 _DRAWN: Final = 1_999
-_RANKS: Final = 4
+_RANKS: Final = 2
 """Subset means beyond a bound that are wanted at least: at the tails of first looks, 4e-5, more subsets are drawn."""
 _MOST_DRAWN: Final = 99_999
 _FINER: Final = 19_999
