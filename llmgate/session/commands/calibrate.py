@@ -13,8 +13,9 @@ import numpy as np
 
 from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
+from llmgate.gate.calibration.baselines import BASELINE_DESIGNS, simulate_baselines
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
-from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, ServingCalibrationRow
+from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, FurtherRow, ServingCalibrationRow
 from llmgate.gate.calibration.serving import serving_cases, simulate_serving
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from llmgate.gate.calibration.baselines import BaselineDesign
     from llmgate.gate.calibration.resampled import SystemPair
     from llmgate.gate.calibration.serving import ServingCase
     from llmgate.gate.calibration.simulated import SimulatedDesign
     from llmgate.session.progress import Progress
 
-    Found = tuple[CalibrationRow | ServingCalibrationRow, ...]
+    Found = tuple[CalibrationRow | ServingCalibrationRow | FurtherRow, ...]
     Job = partial[Found]
 
 __all__ = ["MARGIN", "Effort", "RealData", "calibrate", "read_folder", "write_calibration"]
@@ -142,6 +144,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     choosing, drawing, serving = np.random.SeedSequence(seed).spawn(3)
     planned: list[Job] = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
     planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
+    planned += [partial(_simulate_baselines, design, effort.repetitions) for design in BASELINE_DESIGNS]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -161,6 +164,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         rows=tuple(row for row in measured if isinstance(row, CalibrationRow)),
         notes=tuple(dict.fromkeys(notes)),
         serving=tuple(row for row in measured if isinstance(row, ServingCalibrationRow)),
+        further=tuple(row for row in measured if not isinstance(row, CalibrationRow | ServingCalibrationRow)),
     )
 
 
@@ -258,6 +262,11 @@ def _simulate(design: SimulatedDesign, repetitions: int, source: np.random.SeedS
 def _simulate_looks(design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
     rng = np.random.default_rng(source)
     return simulate_looks(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
+
+
+def _simulate_baselines(design: BaselineDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
+    rng = np.random.default_rng(source)
+    return simulate_baselines(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
 def _resample(pairs: Sequence[SystemPair], sampling: Sampling, source: np.random.SeedSequence) -> Found:
