@@ -1,4 +1,4 @@
-"""An unchanged model after a promotion, against each kind of baseline: asked beside it, stored, chosen, the best of five.
+"""An unchanged model after a promotion, by baseline: asked beside it, stored, chosen, or the best of five.
 
 Runs are drawn case by case, as a model that answers at temperature gives them: a part of the cases is answered rightly
 half of the time, a part 85 % of it, the others always or never. All runs are of the same model, so that every
@@ -197,7 +197,7 @@ def simulate_baselines(
             (BaselineKind.BEST, verdicts(candidate, best), np.ones(number, bool)),
         ):
             found[kind].append(np.column_stack([got.passed, got.failed])[kept])
-    lots = max(_LEAST_LOTS, round(repetitions * _ONE_RUN_SHARE))
+    lots = min(repetitions, max(_LEAST_LOTS, round(repetitions * _ONE_RUN_SHARE)))
     each = [
         float(np.mean(verdicts(rng.random((lots, len(rates))) < rates, rng.random((1, len(rates))) < rates).failed))
         for _ in range(lots)

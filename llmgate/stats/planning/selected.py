@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["after_selection", "against_the_best", "bivariate_normal", "given_one_run"]
 
+_NEVER = 1e-12
+"""What is as rare as that does not happen, and its quantile is no number of weight."""
 SHARED_LUCK = -0.5
 """Of three independent runs of equal noise, two differences that share one."""
 _NODES = 40
@@ -43,7 +45,7 @@ def after_selection(chances: Chances) -> Chances:
         UndefinedError: If a chance is none.
     """
     passed, failed = _share(chances.passed), _share(chances.failed)
-    if passed == 0.0:
+    if passed < _NEVER:
         # A gate that nothing passes has no run that passed; what nobody chose is the limit of nothing.
         return chances
     a, f = _quantile(passed), _quantile(failed)
@@ -140,4 +142,4 @@ def _share(value: float) -> float:
 
 
 def _quantile(share: float) -> float:
-    return -math.inf if share == 0.0 else math.inf if share == 1.0 else float(special.ndtri(share))
+    return -math.inf if share < _NEVER else math.inf if share > 1.0 - _NEVER else float(special.ndtri(share))
