@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 import random
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
