@@ -343,7 +343,8 @@ class Decision:
         preferences: Wins, ties and losses of the candidate's answers, on each metric that `prefer` asserts feed.
         as_baseline: The run was made to be compared with, so a metric that has nothing to compare with yet does not
             stand in its way. The verdict is the same, and allows no promotion.
-        baseline: How the champion's run came about, and how old it is; None for plain tables, and without a champion.
+        baseline: How the champion's run came about, and how old it is; None for plain tables, without a champion, and
+            where its record is older than such notes.
     """
 
     verdict: Verdict
