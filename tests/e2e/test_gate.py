@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.servers import MARK
@@ -101,16 +102,24 @@ def engines() -> set[str]:
     return found
 
 
-def candidate(project: Path, model: Path, out: str) -> subprocess.CompletedProcess[str]:
+def candidate(project: Path, model: Path, out: str, *more: str) -> subprocess.CompletedProcess[str]:
     return run(
         project, "llmgate", "run", "capitals.yaml", "--model", str(model), "--out", out,
         "--baseline", "models:/capitals-bot@champion", "--mlflow-uri", "sqlite:///mlflow.db", "--mlflow-model", "capitals-bot",
+        *more,
     )  # fmt: skip
 
 
 def promote(project: Path, version: int) -> subprocess.CompletedProcess[str]:
     uri = f"models:/capitals-bot/{version}"
     return run(project, "llmgate", "promote", uri, "--alias", "champion", "--mlflow-uri", "sqlite:///mlflow.db")
+
+
+def facts(run_folder: Path) -> dict[str, Any]:
+    """What a decision says of the champion's run."""
+    decision: dict[str, Any] = json.loads((run_folder / "decision.json").read_text(encoding="utf-8"))
+    told: dict[str, Any] = decision["baseline"]
+    return told
 
 
 def test_a_real_model_goes_through_the_gate(champion: Path) -> None:
@@ -143,14 +152,24 @@ def test_the_registry_follows_the_verdicts(project: Path, champion: Path, smollm
     worse = candidate(project, stump, "worse")
     assert worse.returncode == 1, worse.stdout + worse.stderr
     assert "FAIL Do not ship: " in worse.stdout
+    assert "less than a day old, and were not chosen for being good" in worse.stderr
+    assert facts(project / "worse")["how"] == "stored"
     refused = promote(project, 2)
     assert refused.returncode == 1
     assert "FAIL" in refused.stderr
 
     same = resave(smollm2_dir, project / "resaved")
-    allowed = candidate(project, same, "same")
+    # The champion is asked again, by a server of its own with the flags of its run, and then the candidate.
+    allowed = candidate(project, same, "same", "--champion", "fresh")
     assert allowed.returncode == 0, allowed.stdout + allowed.stderr
     assert "PASS Ship: " in allowed.stdout
+    fresh, asked = load_record(project / "same-champion").manifest, load_record(project / "same").manifest
+    first_run = load_record(champion).manifest
+    assert fresh.model.weights_digest == first_run.model.weights_digest
+    assert (fresh.server.owned, fresh.server.flags) == (True, first_run.server.flags)
+    assert fresh.run_id != first_run.run_id
+    assert asked.beside == fresh.run_id
+    assert facts(project / "same")["how"] == "fresh"
     promoted = promote(project, 3)
     assert promoted.returncode == 0, promoted.stdout + promoted.stderr
     assert "models:/capitals-bot/3 is now champion (was models:/capitals-bot/1)" in promoted.stdout

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.registry import Registry
+    from support.signed_registry import SignedRegistry
 
 TAG = refreshed_tag("champion")
 
@@ -149,3 +150,14 @@ def test_a_candidate_against_another_run_of_other_weights_stays_refused(registry
     uri, _ = registry.challenge(registry.measure("worse", None, right=75))
     with pytest.raises(PromotionRefusedError, match="not the one that earned"):
         registry.promote(uri)
+
+
+def test_where_a_signed_verdict_names_the_run_it_stays_the_baseline(signed: SignedRegistry, tmp_path: Path) -> None:
+    first = signed.crown()
+    fresh = refresh(signed.plain)
+    assert found(signed.plain, tmp_path / "baseline") == (run_of(first.record), False)
+    assert run_of(fresh) != run_of(first.record)
+    status = read_status(open_registry(signed.plain.uri), signed.name).champion
+    assert status is not None
+    assert status.verdict is not None
+    assert status.refreshed

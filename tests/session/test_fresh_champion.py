@@ -25,11 +25,14 @@ from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.loading import load_record
 from llmgate.record.weights import weights_digest
 from llmgate.session.decide.records import Baseline
+from llmgate.session.run.execute import execute
 from llmgate.session.run.fresh_champion import choose_champion
 from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from llmgate.session.run.plan import Plan
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -78,6 +81,17 @@ def test_no_file_names_the_champion(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.llmgate]\nchampion = "http://worse"\n', encoding="utf-8")
     with pytest.raises(UsageError, match="given by hand only"):
         settings_from({}, root=tmp_path)
+
+
+def test_one_run_asks_one_model(tmp_path: Path) -> None:
+    options = settings_from({"champion": "http://127.0.0.1:9", "endpoint": "http://127.0.0.1:9"}, root=tmp_path)
+
+    def plan() -> Plan:
+        raise AssertionError("nothing was to be planned")
+
+    with pytest.raises(UsageError, match="which `llmgate run` does"):
+        execute(options, plan, out=tmp_path / "run", progress=Silent())
+    assert not (tmp_path / "run").exists()
 
 
 # When it is asked.

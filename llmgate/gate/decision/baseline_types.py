@@ -19,7 +19,7 @@ class BaselineFacts:
     Attributes:
         how: `fresh` if the champion was asked beside the candidate; `stored` if the run was recorded to be compared
             with, or passed by thresholds alone; `selected` if it was itself a candidate, and is the champion's because
-            it passed; `unknown` where an older record does not say.
+            it passed; `unknown` where a newer version says what this one does not know.
         answered_at: When it began to answer, UTC, ISO 8601.
         age_days: How many days before the candidate that was; None if a time cannot be read.
         fail_if_unchanged: P(FAIL | δ = 0) with this baseline; against a stored run, on average over such runs.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmgate.gate.decision.attempt_types import AttemptDecision
+    from llmgate.gate.decision.baseline_types import BaselineFacts
     from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.judges.identity import JudgeIdentity
@@ -126,6 +127,7 @@ def statement(
         "policy": policy_digest(policy),
         "judge": _judge_digest(candidate.judge),
         "admissions": [_admission(record) for record in candidate.admissions],
+        **({"baseline": _baseline(decision.baseline)} if decision.baseline else {}),
         "journal": decision.candidate_digest,
         "championJournal": decision.champion_digest,
         "cases": candidate.cases_digest,
@@ -150,6 +152,11 @@ def statement(
         "predicateType": PREDICATE_TYPE,
         "predicate": predicate,
     }
+
+
+def _baseline(facts: BaselineFacts) -> dict[str, object]:
+    """How the champion's run came about, and when it began to answer."""
+    return {"how": facts.how, "answeredAt": facts.answered_at, "ageDays": facts.age_days}
 
 
 def _check_belongs(decision: Decision, candidate: Manifest, champion: Manifest | None, policy: Policy) -> None:

@@ -341,7 +341,8 @@ class Decision:
             stand in its way. The verdict is the same, and allows no promotion.
         attempt: Which attempt of the same candidate it is, and what that costs; None where nothing is reserved for
             further attempts and there were no earlier ones.
-        baseline: How the champion's run came about, and how old it is; None for plain tables, and without a champion.
+        baseline: How the champion's run came about, and how old it is; None for plain tables, without a champion, and
+            where its record is older than such notes.
     """
 
     verdict: Verdict

@@ -23,11 +23,13 @@ def was_selected(candidate: Manifest, champion: Manifest) -> bool:
     return _how(candidate, champion) == "selected"
 
 
-def baseline_facts(candidate: Manifest, champion: Manifest) -> BaselineFacts:
-    """What both manifests say of the champion's run.
+def baseline_facts(candidate: Manifest, champion: Manifest) -> BaselineFacts | None:
+    """What both manifests say of the champion's run; None where an older record says nothing.
 
     The age is that at the time of the candidate's run and not today, so that a decision taken again is the same.
     """
+    if not champion.made_for:
+        return None
     before, now = _moment(champion.created_at), _moment(candidate.created_at)
     age = None if before is None or now is None else max(0, (now - before).days)
     return BaselineFacts(how=_how(candidate, champion), answered_at=champion.created_at, age_days=age)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmgate.gate.calibration.results import SIMULATED, DecisionRule, Truth
+from llmgate.report.calibration.baselines import baseline_sheets
 from llmgate.report.calibration.clusters import cluster_sheets
 from llmgate.report.calibration.power import power_sheets
 from llmgate.report.calibration.serving import serving_json, serving_sheets
@@ -116,6 +117,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
         *serving_sheets(calibration.serving),
         *power_sheets(calibration.further),
         *cluster_sheets(calibration.further),
+        *baseline_sheets(calibration.further),
     )
     return tuple(sheet for sheet in tables if sheet.rows)
 

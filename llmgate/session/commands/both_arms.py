@@ -33,17 +33,18 @@ from llmgate.session.run.execute import (
     nothing_left_behind,
     waits_for_judge,
 )
+from llmgate.session.run.together import Together
 from llmgate.session.run.turns import Turns, turn_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator  # noqa: TC004 - nothing reads the annotations of `Arms`
+    from collections.abc import Callable, Coroutine, Iterator  # noqa: TC004 - nothing reads the annotations of `Arms`
     from contextlib import AbstractContextManager  # noqa: TC004 - likewise
     from pathlib import Path
 
     from llmgate.record.manifest import ModelIdentity  # noqa: TC004 - likewise
     from llmgate.record.schema import Record
     from llmgate.session.progress import Progress
-    from llmgate.session.run.execute import AskedRun, Questions
+    from llmgate.session.run.execute import AskedRun
     from llmgate.session.run.fresh_champion import ChampionChoice
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings.typed import Settings  # noqa: TC004 - likewise
@@ -114,9 +115,9 @@ def execute_both(
         arms = _arms(settings, choice, server, out=out, progress=progress)
         asked: list[AskedRun] = []
         first: AskedRun | None = None
-        put_off: list[Questions] = []
+        put_off: list[Callable[[], Coroutine[None, None, None]]] = []
         turns = Turns(turn_size(sum(case.planned.repeats for case in planned.cases), settings.fixed_concurrency))
-        together = arms.up and not planned.looks and not complete
+        at_once = arms.up and not planned.looks and not complete
         if complete:
             run_id = _complete(beside, arms.champion, progress)
         else:
@@ -129,12 +130,14 @@ def execute_both(
                     out=beside,
                     progress=progress,
                     opened=arms.open_champion,
-                    put_off=put_off if together else None,
-                    through=turns.through(0) if arms.one_host and together else None,
+                    together=Together(
+                        put_off=put_off if at_once else None,
+                        through=turns.through(0) if arms.one_host and at_once else None,
+                    ),
                 )
             )
             run_id = first.run.manifest.run_id
-            if together or waits_for_judge(first.run):
+            if at_once or waits_for_judge(first.run):
                 asked.append(first)
             else:
                 finish(first, progress=progress)
@@ -146,9 +149,11 @@ def execute_both(
                 out=out,
                 progress=progress,
                 opened=arms.open_candidate,
-                beside=run_id,
-                besides=put_off,
-                through=turns.through(1) if arms.one_host and together else None,
+                together=Together(
+                    beside=run_id,
+                    besides=put_off,
+                    through=turns.through(1) if arms.one_host and at_once else None,
+                ),
             )
         )
         asked.append(last)

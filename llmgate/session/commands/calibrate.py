@@ -13,6 +13,7 @@ import numpy as np
 
 from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
+from llmgate.gate.calibration.baselines import BASELINE_DESIGNS, simulate_baselines
 from llmgate.gate.calibration.clustered import CLUSTERED_DESIGNS, real_clusters, simulate_clusters
 from llmgate.gate.calibration.power import POWER_DESIGNS, power_of_pairs, simulate_power
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from llmgate.gate.calibration.baselines import BaselineDesign
     from llmgate.gate.calibration.clustered import ClusteredDesign
     from llmgate.gate.calibration.power import PowerDesign
     from llmgate.gate.calibration.resampled import SystemPair
@@ -150,6 +152,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
     planned += [partial(_simulate_power, design, effort) for design in POWER_DESIGNS]
     planned += [partial(_simulate_clusters, design, effort.repetitions) for design in CLUSTERED_DESIGNS]
+    planned += [partial(_simulate_baselines, design, effort.repetitions) for design in BASELINE_DESIGNS]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -300,6 +303,11 @@ def _simulate_clusters(design: ClusteredDesign, repetitions: int, source: np.ran
 def _real_clusters(pairs: Sequence[SystemPair], name: str, source: np.random.SeedSequence) -> Found:
     row = real_clusters(pairs, source=name, rng=np.random.default_rng(source), alpha=DEFAULT_ALPHA)
     return () if row is None else (row,)
+
+
+def _simulate_baselines(design: BaselineDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
+    rng = np.random.default_rng(source)
+    return simulate_baselines(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
 def _resample(pairs: Sequence[SystemPair], sampling: Sampling, source: np.random.SeedSequence) -> Found:

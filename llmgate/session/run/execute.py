@@ -34,15 +34,15 @@ from llmgate.session.run.plan import Plan
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
 from llmgate.session.run.tested import Inbox, take_results
+from llmgate.session.run.together import ALONE, Together
 from llmgate.session.run_folder import new_run_id
 from llmgate.session.settings.typed import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from llmgate.generate.chat import Chat
     from llmgate.record.schema import Record
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
@@ -51,12 +51,8 @@ if TYPE_CHECKING:
     from llmgate.session.run.spread import ClusterAsker
     from llmgate.session.target import Target
 
-    Questions = Callable[[], Coroutine[None, None, None]]
-    """What one run asks; nothing is asked before it is awaited."""
-
 __all__ = [
     "AskedRun",
-    "Questions",
     "asking",
     "check_folder",
     "execute",
@@ -98,17 +94,10 @@ def execute(
     Raises:
         LlmgateError: If the run could not be carried out. What was answered until then is in the folder.
     """
-    if settings.champion_adapter is not None:
+    if settings.champion_adapter is not None or settings.asks_champion:
         raise UsageError(
-            "two adapters are asked by `llmgate run`, and this is one run",
-            where="--champion-adapter",
-            fix="Record the champion's first and give it as the baseline, or use `llmgate run`",
-        )
-    if settings.asks_champion:
-        raise UsageError(
-            "the champion is asked again by `llmgate run`, and this is one run",
-            where="--champion",
-            fix="Use `llmgate run`, or record the champion's run with --as-baseline and give that as the baseline",
+            "--champion and --champion-adapter have two models asked, which `llmgate run` does, and this is one run",
+            fix="Record the champion's with --as-baseline and give it as the baseline, or use `llmgate run`",
         )
     with asking(settings, plan, out=out, progress=progress, inbox=inbox) as asked:
         judge_runs([asked], progress=progress)
@@ -127,10 +116,7 @@ def asking(
     progress: Progress,
     inbox: Inbox | None = None,
     opened: Callable[[], AbstractContextManager[Target]] | None = None,
-    beside: str = "",
-    put_off: list[Questions] | None = None,
-    besides: Sequence[Questions] = (),
-    through: Callable[[Chat], Chat] | None = None,
+    together: Together = ALONE,
 ) -> Iterator[AskedRun]:
     """Ask the model under test and end its server; the record is open until the block ends.
 
@@ -141,11 +127,7 @@ def asking(
         progress: Likewise.
         inbox: Likewise.
         opened: Reaches the model, where a server of it is up; None to open what the settings name.
-        beside: Run id of the champion's run that is asked beside this one.
-        put_off: Takes the questions instead of having them asked, where another run is to ask them with its own; the
-            model has to stay up without this block.
-        besides: Questions of other runs, to be asked at the same time.
-        through: Puts something between this run and whoever answers.
+        together: What it has to do with another run.
 
     Raises:
         LlmgateError: As for `execute`.
@@ -166,8 +148,7 @@ def asking(
 
             spread = closing.enter_context(open_spread(settings, progress))
         opening = open_target if spread is None else spread.open_target
-        reach = opened() if opened else opening(settings, log_path=out / "server.log", progress=progress)
-        with reach as reached:
+        with opened() if opened else opening(settings, log_path=out / "server.log", progress=progress) as reached:
             target = with_replicas(settings, reached, progress)
             target = replace(target, model=registered.bind(settings, target.model))
             planned = plan()
@@ -175,21 +156,15 @@ def asking(
                 spread.refuse(planned)
             check_serving(settings, planned)
             tell(preflight(planned, target, out, strict=settings.strict_power), progress)
-            run = open_run(settings, planned, target, out, beside=beside)
+            run = open_run(settings, planned, target, out, beside=together.beside)
             closing.callback(run.close)
             tell(attempt_lines(settings, run.manifest, compared_with(out)), progress)
             arms = arms_of(settings, planned, run, target, progress=progress)
             looks = make_monitor(settings, planned, run, out, progress=progress)
             if inbox is not None:
                 inbox.open(target)
-            questions: Questions = partial(
-                ask, settings, planned, run, target,
-                monitor=looks, progress=progress, inbox=inbox, spread=spread, through=through,
-            )  # fmt: skip
-            if put_off is not None:
-                put_off.append(questions)
-            else:
-                run_async(gather_all(each() for each in (*besides, questions)), progress)
+            asked = partial(ask, settings, planned, run, target, monitor=looks, progress=progress)
+            together.ask(partial(asked, inbox=inbox, spread=spread, together=together), progress)
             if arms is not None:
                 if not settings.no_bench:
                     run_async(bench_suites(planned, run, target, others=arms.suites, progress=progress), progress)
@@ -315,13 +290,13 @@ async def ask(
     progress: Progress,
     inbox: Inbox | None = None,
     spread: ClusterAsker | None = None,
-    through: Callable[[Chat], Chat] | None = None,
+    together: Together = ALONE,
 ) -> None:
     """All questions, and what judges say of the answers who can be asked while the model under test is up."""
     async with AsyncExitStack() as stack:
         opening = open_model if spread is None else spread.open_model
         asked = await opening(settings, target, run, stack, progress=progress)
-        client = asked.chat if through is None else through(asked.chat)
+        client = together.reached(asked.chat)
         models = await models_beside(settings, plan, run.manifest, client, stack, progress=progress)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         limit = f", {settings.limit}" if settings.limit else ""

@@ -23,12 +23,16 @@ from llmgate.stats.planning.power import Chances
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["after_selection", "bivariate_normal", "given_one_run"]
+__all__ = ["after_selection", "against_the_best", "bivariate_normal", "given_one_run"]
 
+_NEVER = 1e-12
+"""What is as rare as that does not happen, and its quantile is no number of weight."""
 SHARED_LUCK = -0.5
 """Of three independent runs of equal noise, two differences that share one."""
 _NODES = 40
 """Of the Gauss-Legendre sum; 20 move no chance by 1e-12 where |ρ| ≤ ½."""
+_FAR, _STEPS = 9.0, 721
+"""Of the trapezoid sum over luck, which is as good as exact for what falls off like a normal density."""
 
 
 def after_selection(chances: Chances) -> Chances:
@@ -41,7 +45,7 @@ def after_selection(chances: Chances) -> Chances:
         UndefinedError: If a chance is none.
     """
     passed, failed = _share(chances.passed), _share(chances.failed)
-    if passed == 0.0:
+    if passed < _NEVER:
         # A gate that nothing passes has no run that passed; what nobody chose is the limit of nothing.
         return chances
     a, f = _quantile(passed), _quantile(failed)
@@ -70,6 +74,31 @@ def given_one_run(failed: float, *, quantile: float = 0.9) -> float:
         return failed
     luck = math.sqrt(2.0) * _quantile(failed) + float(special.ndtri(quantile))
     return float(special.ndtr_each(np.array([luck]))[0])
+
+
+def against_the_best(chances: Chances, *, runs: int) -> Chances:
+    """P(PASS | δ = 0) and P(FAIL | δ = 0) against the best of several runs of the same model.
+
+    Given the luck u of the champion's run they are Φ(√2·a − u) and Φ(√2·f + u); the largest of k standard normal
+    variables has the density k·φ(u)·Φ(u)^(k−1).
+
+    Args:
+        chances: Against a run that nobody chose.
+        runs: How many there were to choose from.
+
+    Raises:
+        UndefinedError: If a chance is none, or there is no run.
+    """
+    if runs < 1:
+        raise UndefinedError(f"nobody chooses from {runs} runs")
+    a, f = _quantile(_share(chances.passed)), _quantile(_share(chances.failed))
+    u = np.linspace(-_FAR, _FAR, _STEPS)
+    density = runs * np.exp(-u * u / 2.0) / math.sqrt(2.0 * math.pi) * special.ndtr_each(u) ** (runs - 1)
+    width = 2.0 * _FAR / (_STEPS - 1)
+    passed, failed = (
+        float(width * np.sum(density * special.ndtr_each(math.sqrt(2.0) * at + luck))) for at, luck in ((a, -u), (f, u))
+    )
+    return Chances(passed=min(1.0, passed), failed=min(1.0, failed))
 
 
 def bivariate_normal(h: float, k: float, rho: float) -> float:
@@ -113,4 +142,4 @@ def _share(value: float) -> float:
 
 
 def _quantile(share: float) -> float:
-    return -math.inf if share == 0.0 else math.inf if share == 1.0 else float(special.ndtri(share))
+    return -math.inf if share < _NEVER else math.inf if share > 1.0 - _NEVER else float(special.ndtri(share))

@@ -10,7 +10,7 @@ from support.records import make_manifest
 from llmgate.gate.decision.baseline_types import BaselineFacts
 from llmgate.gate.decision.baseline_words import baseline_sentence
 from llmgate.gate.evidence.baseline import baseline_facts, was_selected
-from llmgate.record.manifest import ALONE, FOR_COMPARISON, FOR_PROMOTION
+from llmgate.record.manifest import ALONE, FOR_COMPARISON, FOR_PROMOTION, Manifest
 
 CHAMPION = make_manifest(run_id="run-champion", created_at="2026-10-20T10:00:00+00:00")
 CANDIDATE = make_manifest(run_id="run-candidate", created_at="2026-11-23T09:00:00+00:00")
@@ -19,7 +19,6 @@ CANDIDATE = make_manifest(run_id="run-candidate", created_at="2026-11-23T09:00:0
 @pytest.mark.parametrize(
     ("made_for", "how"),
     [
-        ("", "unknown"),
         ("what a newer version says", "unknown"),
         (FOR_COMPARISON, "stored"),
         (ALONE, "stored"),
@@ -29,22 +28,40 @@ CANDIDATE = make_manifest(run_id="run-candidate", created_at="2026-11-23T09:00:0
 def test_what_a_run_was_made_for_tells_whether_it_was_chosen(made_for: str, how: str) -> None:
     champion = replace(CHAMPION, made_for=made_for)
     facts = baseline_facts(CANDIDATE, champion)
+    assert facts is not None
     assert (facts.how, facts.answered_at, facts.age_days) == (how, CHAMPION.created_at, 33)
     assert was_selected(CANDIDATE, champion) is (how == "selected")
 
 
+def test_of_older_records_nothing_is_said() -> None:
+    """Their decisions stay the same to the byte."""
+    assert baseline_facts(CANDIDATE, CHAMPION) is None
+    assert not was_selected(CANDIDATE, CHAMPION)
+
+
+def how(candidate: Manifest, champion: Manifest) -> str | None:
+    facts = baseline_facts(candidate, champion)
+    return None if facts is None else facts.how
+
+
+def age(champion: Manifest) -> int | None:
+    facts = baseline_facts(CANDIDATE, replace(champion, made_for=FOR_COMPARISON))
+    assert facts is not None
+    return facts.age_days
+
+
 def test_only_the_run_that_was_asked_beside_it_is_fresh() -> None:
     champion = replace(CHAMPION, made_for=FOR_COMPARISON)
-    assert baseline_facts(replace(CANDIDATE, beside="run-champion"), champion).how == "fresh"
-    assert baseline_facts(replace(CANDIDATE, beside="another"), champion).how == "stored"
+    assert how(replace(CANDIDATE, beside="run-champion"), champion) == "fresh"
+    assert how(replace(CANDIDATE, beside="another"), champion) == "stored"
 
 
 def test_times_that_cannot_be_read_have_no_age() -> None:
-    assert baseline_facts(CANDIDATE, replace(CHAMPION, created_at="yesterday")).age_days is None
+    assert age(replace(CHAMPION, created_at="yesterday")) is None
     naive = replace(CHAMPION, created_at="2026-11-22T08:00:00")
-    assert baseline_facts(CANDIDATE, naive).age_days == 1
+    assert age(naive) == 1
     later = replace(CHAMPION, created_at="2026-12-24T08:00:00Z")
-    assert baseline_facts(CANDIDATE, later).age_days == 0
+    assert age(later) == 0
 
 
 def test_the_words_say_how_old_and_how_chosen() -> None:

@@ -62,7 +62,8 @@ def both(sizes: tuple[int, int], *, size: int, ahead: int = 1000) -> Server:
 
         async def ask() -> None:
             async with slots:
-                assert await chat.ask({}) == "ab"[arm]
+                answer: object = await chat.ask({})
+                assert answer == "ab"[arm]
 
         await asyncio.gather(*(ask() for _ in range(sizes[arm])))
 
@@ -94,12 +95,14 @@ def test_what_fails_gives_its_turn_back_and_the_rest_is_seen_through() -> None:
     turns, server = Turns(1), Server()
     chat = turns.through(0)(cast("Chat", Client(server, "a")))
     other = turns.through(1)(cast("Chat", Client(server, "b")))
-    assert (chat.endpoint, chat.stopped, chat.gave_up) == ("here", None, False)
+    seen: tuple[object, ...] = (chat.endpoint, chat.stopped, chat.gave_up)
+    assert seen == ("here", None, False)
 
     async def work() -> None:
         with pytest.raises(RuntimeError, match="lost"):
             await chat.ask({"fails": True})
-        assert await asyncio.wait_for(other.embed([]), timeout=5) == "b"
+        vectors: object = await asyncio.wait_for(other.embed([]), timeout=5)
+        assert vectors == "b"
 
     asyncio.run(work())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from scipy.stats import multivariate_normal, norm
 
 from llmgate.errors import UndefinedError
 from llmgate.stats.planning.power import Chances, tango_chances
-from llmgate.stats.planning.selected import after_selection, bivariate_normal, given_one_run
+from llmgate.stats.planning.selected import after_selection, against_the_best, bivariate_normal, given_one_run
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BOUND = st.floats(-4.0, 4.0)
 
@@ -27,9 +31,9 @@ def test_the_bivariate_normal_is_scipys(h: float, k: float, rho: float) -> None:
 def test_bounds_may_be_infinite() -> None:
     assert bivariate_normal(math.inf, 0.7, -0.5) == pytest.approx(norm.cdf(0.7))
     assert bivariate_normal(-math.inf, 0.7, -0.5) == 0.0
-    for args in ((0.0, 0.0, 1.0), (math.nan, 0.0, 0.1)):
+    for h, k, rho in ((0.0, 0.0, 1.0), (math.nan, 0.0, 0.1)):
         with pytest.raises(UndefinedError):
-            bivariate_normal(*args)
+            bivariate_normal(h, k, rho)
 
 
 @given(h=BOUND, k=BOUND)
@@ -77,18 +81,33 @@ def test_it_is_within_three_points_of_runs_that_were_drawn(pairs: int, discordan
     assert given_one_run(0.05) == pytest.approx(share)
 
 
-def lower_bound(one: np.ndarray, other: np.ndarray, pairs: int) -> np.ndarray:
+def lower_bound(one: NDArray[np.bool_], other: NDArray[np.bool_], pairs: int) -> NDArray[np.float64]:
     """Normal bounds: at these sizes as good as Tango's to a point."""
     difference = one.astype(float) - other
     mean = difference.mean(axis=1)
-    return mean - 1.645 * np.sqrt((difference**2).mean(axis=1) - mean**2) / math.sqrt(pairs)
+    bounds: NDArray[np.float64] = mean - 1.645 * np.sqrt((difference**2).mean(axis=1) - mean**2) / math.sqrt(pairs)
+    return bounds
 
 
 def test_what_is_no_chance_is_refused() -> None:
     assert given_one_run(0.0) == 0.0
     assert given_one_run(0.05, quantile=0.5) < 0.05, "half of the runs are kinder than the mean"
-    for call in (lambda: given_one_run(1.5), lambda: given_one_run(0.05, quantile=1.0)):
-        with pytest.raises(UndefinedError):
-            call()
+    with pytest.raises(UndefinedError):
+        given_one_run(1.5)
+    with pytest.raises(UndefinedError):
+        given_one_run(0.05, quantile=1.0)
     with pytest.raises(UndefinedError):
         after_selection(Chances(passed=-0.1, failed=0.0))
+
+
+def test_the_best_of_several_is_the_luckiest() -> None:
+    plain = tango_chances(delta=0.0, discordance=0.225, pairs=688, margin=0.03, alpha=0.05)
+    alone = against_the_best(plain, runs=1)
+    assert (alone.passed, alone.failed) == pytest.approx((plain.passed, plain.failed), abs=1e-9)
+    five = against_the_best(plain, runs=5)
+    luck = np.random.default_rng(5).standard_normal((400_000, 5)).max(axis=1)
+    drawn = norm.cdf(math.sqrt(2.0) * norm.ppf(plain.failed) + luck).mean()
+    assert five.failed == pytest.approx(drawn, abs=1e-3)
+    assert 0.16 < five.failed < 0.18
+    with pytest.raises(UndefinedError):
+        against_the_best(plain, runs=0)
