@@ -19,6 +19,7 @@ from llmgate.gate.evidence.gather import gather
 from llmgate.gate.evidence.human_labels import with_labels
 from llmgate.gate.evidence.pairing import Matches
 from llmgate.gate.evidence.repeats import decide_repeats, repeat_scores
+from llmgate.gate.evidence.undecided_round import undecided
 from llmgate.gate.judges.preferences import preferences_of
 from llmgate.gate.metrics.judge_bars import apply_judge_checks
 from llmgate.gate.metrics.tests import run_test
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    from llmgate.gate.decision.round_types import RoundDecision
     from llmgate.gate.evidence.evidence import Evidence, Noise, RepeatScores
     from llmgate.gate.metrics.metric import ServingTest
     from llmgate.gate.sequential.verify_stop import SuiteLook
@@ -47,6 +49,7 @@ def decide_records(
     today: date | None = None,
     noise: Record | None = None,
     labels: Sequence[AnswerLabels] = (),
+    in_round: RoundDecision | None = None,
 ) -> Decision:
     """Decide on two run records.
 
@@ -59,6 +62,7 @@ def decide_records(
             champion's repeats or, without those, this comparison itself have to tell. It only enters the chances that
             stand beside the verdict.
         labels: What people say of answers to cases that were drawn, one file per metric.
+        in_round: The candidate's place in the round that it is decided with; one of a round does not pass without.
 
     Raises:
         RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
@@ -81,7 +85,7 @@ def decide_records(
     )
     evidence = replace(
         evidence,
-        problems=(*evidence.problems, *contradictions, *between),
+        problems=(*evidence.problems, *contradictions, *between, *undecided(candidate.manifest, in_round)),
         repeats=repeat_scores(candidate, policy),
     )
     champion_evidence = None

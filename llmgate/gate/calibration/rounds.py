@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from llmgate.errors import UndefinedError
@@ -21,8 +22,6 @@ from llmgate.stats.sequential.dunnett import step_alpha
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from numpy.typing import NDArray
 
 __all__ = ["ROUND_DESIGNS", "RoundDesign", "RoundRow", "RoundRule", "simulate_rounds"]
 
@@ -231,7 +230,7 @@ class _Cases:
         return np.where(base, ~model.wrong, model.right)
 
     def compared(self, model: _Model, margin: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """z against −margin of answers that are asked for now, and the differences."""
+        """Z against −margin of answers that are asked for now, and the differences."""
         d = self.answers(model).astype(np.float32) - self.champion.astype(np.float32)
         b, c = (d > 0).sum(axis=1), (d < 0).sum(axis=1)
         return tango_scores(b, c, np.full(len(b), d.shape[1]), delta0=-margin), d

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from llmgate.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
 from llmgate.gate.decision.look_types import LookDecision
+from llmgate.gate.decision.round_types import RoundDecision
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 
@@ -340,6 +341,7 @@ class Decision:
         outputs: How the output features compare with the champion's.
         drifts: What became of judges' anchors, on each side that had them.
         preferences: Wins, ties and losses of the candidate's answers, on each metric that `prefer` asserts feed.
+        round: The round of candidates that it is one of, None for none.
         as_baseline: The run was made to be compared with, so a metric that has nothing to compare with yet does not
             stand in its way. The verdict is the same, and allows no promotion.
     """
@@ -364,6 +366,7 @@ class Decision:
     candidate_digest: str = ""
     champion_digest: str | None = None
     as_baseline: bool = False
+    round: RoundDecision | None = None
 
     @property
     def barring(self) -> tuple[Problem, ...]:

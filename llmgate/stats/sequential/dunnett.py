@@ -1,16 +1,17 @@
 """Several candidates against one champion: bounds that keep one error rate over all of them, stepped down.
 
 K statistics Z_i, each standard normal where candidate i is exactly as bad as the margin, share the champion's answers
-and the cases, so that they correlate. The largest of them is put to the bound c_K with P(max Z_i ≥ c_K) = α; where it is
-reached, the others are put to c_{K−1}, and so on (Dunnett & Tamhane 1991). Whichever candidates are bad, and however
+and the cases, so that they correlate. The largest of them is put to the bound c_K with P(max Z_i ≥ c_K) = α; where it
+is reached, the others are put to c_{K−1}, and so on (Dunnett & Tamhane 1991). Whichever candidates are bad, and however
 many, one of them passes with probability α at most.
 
 With a common correlation ρ ≥ 0, Z_i = √ρ·X + √(1 − ρ)·Y_i with one factor X, so that
 
     P(max Z_i ≤ c) = ∫ φ(x) · Φ((c − √ρ·x)/√(1 − ρ))^K dx.
 
-Correlations that differ are put to the lowest of them: by Slepian's inequality no other is stricter. Where nothing is
-known of them, or one is negative, α/K is the bound (Bonferroni), and the steps are Holm's.
+At the lowest of correlations that differ the bound holds exactly (Slepian's inequality); at their mean it did in all
+simulations (see `gate.calibration.rounds`). Where nothing is known of them, or they are negative, α/K is the bound
+(Bonferroni), and the steps are Holm's.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def largest_tail(z: float, number: int, *, correlation: float) -> float:
 
 
 def dunnett_bound(number: int, *, correlation: float, alpha: float) -> float:
-    """c with P(max of so many Z_i ≥ c) = α.
+    """The c with P(max of so many Z_i ≥ c) = α.
 
     Args:
         number: K, at least 1.
