@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmgate.gate.calibration.results import SIMULATED, DecisionRule, Truth
 from llmgate.report.calibration.power import power_sheets
+from llmgate.report.calibration.rounds import round_sheets
 from llmgate.report.calibration.serving import serving_json, serving_sheets
 from llmgate.report.calibration.sheet import Sheet
 from llmgate.report.markdown_text import as_table, prose
@@ -114,6 +115,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
         ),
         *serving_sheets(calibration.serving),
         *power_sheets(calibration.further),
+        *round_sheets(calibration.further),
     )
     return tuple(sheet for sheet in tables if sheet.rows)
 

@@ -16,6 +16,7 @@ from llmgate.errors import CannotRunError, UsageError
 from llmgate.gate.calibration.power import POWER_DESIGNS, power_of_pairs, simulate_power
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
 from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, FurtherRow, ServingCalibrationRow
+from llmgate.gate.calibration.rounds import ROUND_DESIGNS, simulate_rounds
 from llmgate.gate.calibration.serving import serving_cases, simulate_serving
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.calibration.power import PowerDesign
     from llmgate.gate.calibration.resampled import SystemPair
+    from llmgate.gate.calibration.rounds import RoundDesign
     from llmgate.gate.calibration.serving import ServingCase
     from llmgate.gate.calibration.simulated import SimulatedDesign
     from llmgate.session.progress import Progress
@@ -145,6 +147,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     planned: list[Job] = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
     planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
     planned += [partial(_simulate_power, design, effort) for design in POWER_DESIGNS]
+    planned += [partial(_simulate_rounds, design, effort.repetitions) for design in ROUND_DESIGNS]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -272,6 +275,11 @@ def _simulate_power(design: PowerDesign, effort: Effort, source: np.random.SeedS
         repetitions = effort.clustered
     rng = np.random.default_rng(source)
     return tuple(simulate_power((design,), rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA))
+
+
+def _simulate_rounds(design: RoundDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
+    rng = np.random.default_rng(source)
+    return tuple(simulate_rounds((design,), rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA))
 
 
 def _power_of_pairs(
