@@ -34,8 +34,8 @@ def round_sheets(rows: Iterable[FurtherRow]) -> tuple[Sheet, ...]:
             id="rounds",
             title="Several candidates against one champion",
             lead=f"Rounds in which a candidate passes that is {margin} points worse, the margin, in %. Decided "
-            "together or by one final on new cases, at most 5.5 are asked for. Each alone is what happens without a round; a "
-            "final on the same cases is refused.",
+            "together or by one final on new cases, at most 5.5 are asked for. Each alone is what happens without a "
+            "round; a final on the same cases is refused.",
             header=("round", "pairs", "changed", *map(str, RULES)),
             rows=tuple(
                 (
