@@ -11,6 +11,9 @@ The rule, per gating metric, with margin m and one-sided bounds at α:
 Figures of serving are decided by the same rule on log ratios of pairs of runs (see `gate.serving.arms`), and their
 p-values are adjusted together with those of the scores.
 
+Where the policy reserves a part of alpha for further attempts of the same candidate, the answers of all attempts count
+together, at the bound of this one (see `attempts.counting`).
+
 Slices of a gating metric are tested for a loss after that, with Holm's adjustment over all slices of their own (see
 `slices`). Waivers that hold take a hypothesis out of the verdict, and are named (see `waive`).
 
@@ -22,8 +25,11 @@ nothing was left unevaluated that might change it (see `missing`); INCONCLUSIVE 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from llmgate.gate.attempts.counting import attempts_of
+from llmgate.gate.attempts.words import attempt_decision
 from llmgate.gate.decision.types import Decision, Problem, Verdict
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.evidence.pairing import Matches
@@ -43,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from llmgate.gate.attempts.earlier import PastAttempt
     from llmgate.gate.decision.types import MetricDecision
     from llmgate.gate.metrics.metric import MetricTest, ServingTest
     from llmgate.record.waiver import Waiver
@@ -50,7 +57,14 @@ if TYPE_CHECKING:
 __all__ = ["decide", "decide_serving", "decide_tests"]
 
 
-def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, today: date | None = None) -> Decision:
+def decide(
+    candidate: Evidence,
+    champion: Evidence | None,
+    policy: Policy,
+    *,
+    today: date | None = None,
+    past: Sequence[PastAttempt] = (),
+) -> Decision:
     """PASS, FAIL or INCONCLUSIVE, with the evidence.
 
     Args:
@@ -58,16 +72,19 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         champion: What the champion's run brought on the same cases, None if there is no champion.
         policy: Which metrics gate, and how strictly.
         today: The day in UTC, by which waivers hold or have expired; None, and none holds.
+        past: The attempts of the same candidate before this one; their answers count together with these.
 
     Raises:
         NotComparableError: If the two sides put the same case into different clusters.
+        RecordError: If an attempt is there twice.
     """
+    attempts = attempts_of(candidate, champion, policy, past)
+    candidate, champion = attempts.candidate, attempts.champion
     matches = Matches()
-    tests = [
-        apply_judge_checks(run_test(metric, candidate, champion, matches), candidate, champion)
-        for metric in policy.metrics
-    ]
-    return decide_tests(tests, candidate, champion, policy, today=today, matches=matches)
+    run = partial(run_test, candidate=candidate, champion=champion, matches=matches)
+    tests = [apply_judge_checks(attempts.tested(metric, run), candidate, champion) for metric in policy.metrics]
+    decision = decide_tests(tests, candidate, champion, policy, today=today, matches=matches)
+    return replace(decision, attempt=attempt_decision(attempts, tests))
 
 
 def decide_tests(

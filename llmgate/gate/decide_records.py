@@ -9,8 +9,11 @@ The types of records take a tenth of a second to load; who decides on plain scor
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from llmgate.gate.attempts.counting import attempts_of
+from llmgate.gate.attempts.words import attempt_decision
 from llmgate.gate.decide import decide_tests
 from llmgate.gate.decision.types import Decision, Problem
 from llmgate.gate.evidence.answered_by import same_model_asked
@@ -21,17 +24,17 @@ from llmgate.gate.evidence.pairing import Matches
 from llmgate.gate.evidence.repeats import decide_repeats, repeat_scores
 from llmgate.gate.evidence.undecided_round import undecided
 from llmgate.gate.judges.preferences import preferences_of
-from llmgate.gate.metrics.judge_bars import apply_judge_checks
-from llmgate.gate.metrics.tests import run_test
-from llmgate.gate.sequential.stopping_rule import run_test_at
+from llmgate.gate.sequential.past_attempts import metric_tests, past_attempts, stops_that_do_not_count
 from llmgate.gate.sequential.verify_stop import confirm, looks_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    from llmgate.gate.attempts.counting import Attempts
+    from llmgate.gate.attempts.earlier import Earlier
     from llmgate.gate.decision.round_types import RoundDecision
-    from llmgate.gate.evidence.evidence import Evidence, Noise, RepeatScores
+    from llmgate.gate.evidence.evidence import Noise, RepeatScores
     from llmgate.gate.metrics.metric import ServingTest
     from llmgate.gate.sequential.verify_stop import SuiteLook
     from llmgate.record.labels import AnswerLabels
@@ -50,6 +53,8 @@ def decide_records(
     noise: Record | None = None,
     labels: Sequence[AnswerLabels] = (),
     in_round: RoundDecision | None = None,
+    earlier: Sequence[Earlier] = (),
+    problems: Sequence[Problem] = (),
 ) -> Decision:
     """Decide on two run records.
 
@@ -63,6 +68,9 @@ def decide_records(
             stand beside the verdict.
         labels: What people say of answers to cases that were drawn, one file per metric.
         in_round: The candidate's place in the round that it is decided with; one of a round does not pass without.
+        earlier: The attempts of the same candidate before this one, whatever their order; their answers count
+            together with these, at the bounds that keep the error rate over all attempts.
+        problems: What is wrong with the ledger they come from; it keeps the verdict from PASS.
 
     Raises:
         RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
@@ -75,6 +83,10 @@ def decide_records(
     if champion is not None:
         check_comparable(candidate, champion, policy)
     looks, contradictions = looks_of(candidate, policy)
+    past = past_attempts(earlier, candidate, policy)
+    if past:
+        contradictions = (*contradictions, *stops_that_do_not_count(looks, max(a.number for a in past) + 1))
+        looks = {}
     only = {suite: look.asked for suite, look in looks.items() if look.stop}
     records = (candidate,) if champion is None else (candidate, champion)
     evidence, *others = with_labels(
@@ -85,43 +97,48 @@ def decide_records(
     )
     evidence = replace(
         evidence,
-        problems=(*evidence.problems, *contradictions, *between, *undecided(candidate.manifest, in_round)),
+        problems=(*evidence.problems, *contradictions, *between, *problems, *undecided(candidate.manifest, in_round)),
         repeats=repeat_scores(candidate, policy),
     )
     champion_evidence = None
     if champion is not None:
         repeats = repeat_scores(champion, policy)
         champion_evidence = replace(others[0], repeats=repeats, noise=_noise(champion, repeats, noise, policy))
-    serving = _serving_tests(candidate, champion, policy)
-    decision = _decide(evidence, champion_evidence, policy, today=today, looks=looks, serving=serving)
+    attempts = attempts_of(evidence, champion_evidence, policy, past)
+    serving = attempts.tested_serving(policy, partial(_serving_tests, candidate, champion))
+    decision = _decide(attempts, policy, today=today, looks=looks, serving=serving, repeats=_repeats(candidate))
     return replace(decision, preferences=preferences_of(candidate, policy))
 
 
 def _decide(
-    candidate: Evidence,
-    champion: Evidence | None,
+    attempts: Attempts,
     policy: Policy,
     *,
     today: date | None,
     looks: Mapping[str, SuiteLook],
     serving: Sequence[ServingTest],
+    repeats: Mapping[str, int],
 ) -> Decision:
     """As `decide`, where cases were answered several times, and suites could stop early: at which look, by name."""
     matches = Matches()
-    tests = [
-        run_test_at(metric, candidate, champion, looks[metric.suite].points[metric.metric], matches)
-        if metric.suite in looks
-        else run_test(metric, candidate, champion, matches)
-        for metric in policy.metrics
-    ]
-    checked = [apply_judge_checks(test, candidate, champion) for test in tests]
-    confirmed, look_decisions = confirm(checked, looks, policy, champion=champion is not None)
+    candidate, champion = attempts.candidate, attempts.champion
+    tests = metric_tests(attempts, policy, looks, matches)
+    confirmed, look_decisions = confirm(tests, looks, policy, champion=champion is not None)
     decision = decide_tests(confirmed, candidate, champion, policy, today=today, matches=matches, serving=serving)
     return replace(
         decision,
         looks=look_decisions,
         repeats=decide_repeats(candidate, champion) if candidate.repeats else (),
+        attempt=attempt_decision(attempts, (*confirmed, *serving), answers=repeats),
     )
+
+
+def _repeats(record: Record) -> dict[str, int]:
+    """How often each suite's cases are answered in a run, where that is more than once."""
+    most: dict[str, int] = {}
+    for case in record.cases:
+        most[case.suite] = max(most.get(case.suite, 1), case.repeats)
+    return most
 
 
 def _noise(

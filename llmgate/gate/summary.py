@@ -259,5 +259,5 @@ def _to_add(gate: _Gate, test: MetricTest, hypothesis: HypothesisTest) -> int:
         return cases_to_add(test, hypothesis)
     if test.pairs is None or not test.margin:
         return 0
-    missing = lengths_needed(test.pairs, hypothesis, test.margin, test.policy.alpha) - len(test.pairs.item_ids)
+    missing = lengths_needed(test.pairs, hypothesis, test.margin, test.level) - len(test.pairs.item_ids)
     return rounded_up(missing) if missing > 0 else 0

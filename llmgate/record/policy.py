@@ -11,11 +11,13 @@ from llmgate.record.output_features import FeatureWatch, OutputFeature
 from llmgate.record.policy_words import (
     DEFAULT_ALPHA,
     DEFAULT_MISSING,
+    DEFAULT_RESERVE,
     DEFAULT_SLICE_ALPHA,
     DEFAULT_SLICE_CASES,
     MOST_ALPHA,
     MOST_MARGIN,
     MOST_MISSING,
+    MOST_RESERVE,
     Aggregate,
     Binding,
     Direction,
@@ -29,8 +31,10 @@ from llmgate.record.waiver import Waiver
 __all__ = [
     "DEFAULT_ALPHA",
     "DEFAULT_MISSING",
+    "DEFAULT_RESERVE",
     "DEFAULT_SLICE_ALPHA",
     "DEFAULT_SLICE_CASES",
+    "MOST_RESERVE",
     "Aggregate",
     "Binding",
     "Direction",
@@ -222,10 +226,12 @@ class Policy:
         watched: Output features that are shown and do not gate.
         binding: `claimed` allows the promotion of a version by a run that nothing but its own word ties to it.
         serving: One entry per serving figure that gates or is watched.
+        reserve: Share of every alpha that is kept for attempts of the same candidate after the first. At 0 the first
+            has all of it, and no other can pass.
 
     Raises:
-        PolicyError: If `slice_alpha` is none, a waiver names a metric or slice that is not gated, or two metrics of a
-            suite share a name.
+        PolicyError: If `slice_alpha` or `reserve` is none, a waiver names a metric or slice that is not gated, or two
+            metrics of a suite share a name.
     """
 
     metrics: tuple[MetricPolicy, ...]
@@ -236,8 +242,14 @@ class Policy:
     watched: tuple[FeatureWatch, ...] = ()
     binding: Binding = Binding.WEIGHTS
     serving: tuple[ServingPolicy, ...] = ()
+    reserve: float = 0.0
 
     def __post_init__(self) -> None:
+        if not (math.isfinite(self.reserve) and 0 <= self.reserve <= MOST_RESERVE):
+            raise PolicyError(
+                f"reserve is {self.reserve}, but must lie between 0 and {MOST_RESERVE}",
+                fix=f"The default is {DEFAULT_RESERVE}; at 0 only the first attempt of a candidate can pass",
+            )
         named = {(metric.suite, metric.metric) for metric in self.metrics}
         for figure in self.serving:
             if (figure.suite, figure.metric) in named:
@@ -284,6 +296,8 @@ def written_policy(policy: Policy) -> dict[str, Any]:
         del values["binding"]
     if not policy.serving:
         del values["serving"]
+    if not policy.reserve:
+        del values["reserve"]
     for written, metric in zip(values["metrics"], policy.metrics, strict=True):
         for name in metric.unsaid:
             del written[name]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Literal
 
 from llmgate.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+from llmgate.gate.decision.attempt_types import AttemptDecision
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
 from llmgate.gate.decision.look_types import LookDecision
 from llmgate.gate.decision.round_types import RoundDecision
+from llmgate.gate.decision.verdict_word import Verdict
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 
@@ -35,14 +36,6 @@ NOTHING_TO_COMPARE: Final = "there is nothing to compare with"
 """What is wrong with a metric that has no champion and no limit of its own."""
 SCORE_AGAIN: Final = "Score them again with the tool that wrote the file, and decide on the new one"
 """What to do about rows of a table that have no score."""
-
-
-class Verdict(StrEnum):
-    """The three words."""
-
-    PASS = "PASS"  # noqa: S105 - a verdict, not a password
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,6 +337,8 @@ class Decision:
         round: The round of candidates that it is one of, None for none.
         as_baseline: The run was made to be compared with, so a metric that has nothing to compare with yet does not
             stand in its way. The verdict is the same, and allows no promotion.
+        attempt: Which attempt of the same candidate it is, and what that costs; None where nothing is reserved for
+            further attempts and there were no earlier ones.
     """
 
     verdict: Verdict
@@ -367,6 +362,7 @@ class Decision:
     champion_digest: str | None = None
     as_baseline: bool = False
     round: RoundDecision | None = None
+    attempt: AttemptDecision | None = None
 
     @property
     def barring(self) -> tuple[Problem, ...]:

@@ -28,7 +28,7 @@ def pass_chances(test: MetricTest) -> tuple[float | None, float | None]:
     scores between two runs of the same model, where that is known, else the spread that was seen here. None without a
     comparison.
     """
-    pairs, comparison, margin, alpha = test.pairs, test.comparison, test.margin, test.policy.alpha
+    pairs, comparison, margin, alpha = test.pairs, test.comparison, test.margin, test.level
     if pairs is None or comparison is None or margin is None:
         return None, None
     n = test.labels or len(pairs.item_ids)
@@ -88,7 +88,7 @@ def rounded_up(cases: int) -> int:
 
 
 def _for_unchanged(test: MetricTest, hypothesis: HypothesisTest, margin: float) -> int:
-    alpha, variance = test.policy.alpha, _variance(test, hypothesis, unchanged=True)
+    alpha, variance = test.level, _variance(test, hypothesis, unchanged=True)
     if test.pairs is not None and test.pairs.simple and not test.corrected:
         if variance == 0.0:
             z = float(special.ndtri(1.0 - alpha))
@@ -109,7 +109,7 @@ def _for_observed(test: MetricTest, hypothesis: HypothesisTest) -> int:
     room = estimate - limit if estimate > limit else worse_than - estimate
     if room <= 0.0 or room >= 1.0 or variance == 0.0:
         return 0
-    return required_pairs(variance=variance, margin=room, alpha=test.policy.alpha)
+    return required_pairs(variance=variance, margin=room, alpha=test.level)
 
 
 def _limits(test: MetricTest, hypothesis: HypothesisTest) -> tuple[float, float]:

@@ -82,7 +82,7 @@ def unseen_reach(pairs: Pairs) -> float:
 
 def length_chances(test: MetricTest) -> tuple[float | None, float | None]:
     """P(PASS) if nothing had changed and, at most, at a change of the margin; None where no spread was seen."""
-    pairs, comparison, margin, alpha = test.pairs, test.comparison, test.margin, test.policy.alpha
+    pairs, comparison, margin, alpha = test.pairs, test.comparison, test.margin, test.level
     if pairs is None or comparison is None or margin is None or not comparison.interval.standard_error:
         return None, None
     limit = math.log1p(margin)
@@ -98,7 +98,7 @@ def length_chances(test: MetricTest) -> tuple[float | None, float | None]:
         )
         for delta in (0.0, limit)
     ]
-    return chances[0], max(alpha, chances[1])
+    return chances[0], max(test.policy.alpha, chances[1])
 
 
 def length_limits(margin: float) -> tuple[float, float]:
@@ -131,7 +131,7 @@ def length_reason(test: MetricTest, verdict: Verdict, adjusted: Sequence[float],
     if comparison.worse and adjusted and adjusted[0] > test.policy.alpha:
         reason += not_enough(adjusted[0], adjusted_for)
     elif verdict is Verdict.INCONCLUSIVE and not comparison.passed and test.problem is None:
-        reason += _more_cases(pairs, comparison, margin, test.policy.alpha)
+        reason += _more_cases(pairs, comparison, margin, test.level)
     return f"{besides_errors(reason, pairs, verdict)}."
 
 

@@ -13,6 +13,7 @@ from llmgate.record.serving.policy import ServingPolicy
 from llmgate.stats.interval import Interval
 
 if TYPE_CHECKING:
+    from llmgate.gate.metrics.attempt_point import AttemptPoint  # noqa: TC004 - nothing reads this annotation
     from llmgate.gate.metrics.look import LookPoint  # noqa: TC004 - nothing reads this annotation
 
 __all__ = ["HypothesisTest", "MetricTest", "ServingTest"]
@@ -54,6 +55,7 @@ class MetricTest:
         labels: Cases that people labelled, 0 for none.
         labels_digest: SHA-256 over their file, "" where they came with the scores.
         look: Where it stands among its looks; None if the suite was not to stop early.
+        attempt: Where it stands among the attempts of its candidate; None if nothing is reserved for further ones.
     """
 
     policy: MetricPolicy
@@ -69,6 +71,16 @@ class MetricTest:
     noise: Noise | None = None
     labels: int = 0
     labels_digest: str = ""
+    attempt: AttemptPoint | None = None
+
+    @property
+    def level(self) -> float:
+        """The one-sided α of this attempt alone; bounds at it hold at the policy's α over all attempts."""
+        return self.policy.alpha if self.attempt is None else self.attempt.level(self.policy.alpha)
+
+    def over_attempts(self, p: float) -> float:
+        """What a p-value of this attempt on its own is worth over all of them."""
+        return p if self.attempt is None else self.attempt.p(p)
 
     @property
     def corrected(self) -> bool:
@@ -110,6 +122,7 @@ class ServingTest:
             there is no limit or that was impossible.
         problem: What bars a PASS.
         notes: Remarks for the report.
+        attempt: As for `MetricTest`.
     """
 
     policy: ServingPolicy
@@ -120,6 +133,12 @@ class ServingTest:
     floor: HypothesisTest | None = None
     problem: Problem | None = None
     notes: tuple[str, ...] = ()
+    attempt: AttemptPoint | None = None
+
+    @property
+    def level(self) -> float:
+        """As of `MetricTest`."""
+        return self.policy.alpha if self.attempt is None else self.attempt.level(self.policy.alpha)
 
     @property
     def hypotheses(self) -> tuple[HypothesisTest, ...]:

@@ -216,7 +216,7 @@ def incomplete(pairs: Pairs) -> bool:
 
 
 def _incomplete_slice(test: MetricTest, pairs: Pairs) -> Iterator[tuple[bool, float]]:
-    margin, alpha = test.margin, test.policy.alpha
+    margin, alpha = test.margin, test.level
     if margin is None or (pairs.clusters is not None and np.all(pairs.clusters == pairs.clusters[0])):
         return  # Its spread would be unknown, so it would not be tested.
     ends, least = differences(pairs), list[float]()

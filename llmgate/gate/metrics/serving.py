@@ -138,7 +138,7 @@ def _for_observed(test: ServingTest, hypothesis: HypothesisTest) -> int:
     room = estimate - limit if estimate > limit else -estimate
     if not 0.0 < room < 1.0:
         return 0
-    return required_pairs(variance=_variance(test, hypothesis), margin=room, alpha=test.policy.alpha, power=POWER)
+    return required_pairs(variance=_variance(test, hypothesis), margin=room, alpha=test.level, power=POWER)
 
 
 def _variance(test: ServingTest, hypothesis: HypothesisTest) -> float:
@@ -153,7 +153,7 @@ def _passing(test: ServingTest, variance: float, pairs: int, *, delta: float = 0
         standard_error=math.sqrt(variance / pairs),
         df=pairs - 1,
         margin=lost_margin(test.policy),
-        alpha=test.policy.alpha,
+        alpha=test.level,
         pairs=None,
     ).passed
 

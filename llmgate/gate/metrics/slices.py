@@ -54,7 +54,7 @@ def decide_slices(tests: Sequence[MetricTest], policy: Policy) -> tuple[SliceDec
         if field.suite == test.policy.suite
         for value, pairs, hypothesis in _tested(test, field, parts)
     ]
-    adjusted = holm([slice_p(pairs, hypothesis) for _, _, _, pairs, hypothesis in tested])
+    adjusted = holm([test.over_attempts(slice_p(pairs, hypothesis)) for test, _, _, pairs, hypothesis in tested])
     return tuple(
         SliceDecision(
             suite=test.policy.suite,
@@ -124,7 +124,7 @@ def compare_slice(test: MetricTest, pairs: Pairs) -> HypothesisTest | None:
         return None
     run = compare_corrected if test.corrected else compare
     try:
-        return run(pairs, margin=test.margin, alpha=test.policy.alpha)
+        return run(pairs, margin=test.margin, alpha=test.level)
     except UndefinedError:
         return None
 

@@ -18,9 +18,10 @@ Both tests keep their error rate whatever ends the run, and p-values that hold a
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Problem
+from llmgate.gate.metrics.attempt_point import too_coarse
 from llmgate.gate.metrics.metric import MetricTest
 from llmgate.gate.metrics.missing import barred
 from llmgate.gate.metrics.tests import default_margin, run_test
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
     from llmgate.record.policy import MetricPolicy, Policy
 
 __all__ = ["at_look", "run_test_at", "settled"]
-
-_RESAMPLED: Final = "BCa bootstrap"
-_FINEST_TAIL: Final = 0.002
-"""Further out in the tail a bootstrap has too few resamples, 4 of 2,000 here; such a look decides nothing."""
 
 
 def run_test_at(
@@ -90,7 +87,7 @@ def at_look(hypothesis: HypothesisTest, point: LookPoint, *, margin: float | Non
         margin: Of a comparison; None for a threshold, where PASS and FAIL exclude each other already.
     """
     interval = hypothesis.interval
-    coarse = not point.final and interval.method == _RESAMPLED and interval.alpha < _FINEST_TAIL
+    coarse = not point.final and too_coarse(interval)
     premature = not point.final and margin is not None and interval.estimate >= -margin
     return replace(
         hypothesis,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llmgate.errors import PolicyError
+from llmgate.gate.attempts.counting import attempts_of
 from llmgate.gate.decision.look_types import LookBounds, LookDecision
 from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.wording import count, verb
@@ -142,9 +144,9 @@ def confirm(
                 bounds=tuple(
                     LookBounds(
                         metric=test.policy.metric,
-                        alpha=test.policy.alpha,
+                        alpha=test.level,
                         fractions=test.look.fractions,
-                        z=test.look.bounds(test.policy.alpha).z,
+                        z=test.look.bounds(test.level).z,
                         looks=test.look.looks,
                     )
                     for test in own
@@ -181,8 +183,20 @@ def reason_to_stop(record: Record, champion: Record | None, plan: LookPlan, *, l
         check_comparable(provisional, champion, own)
     evidence, champion_evidence = gather(record, own, only), None if champion is None else gather(champion, own, only)
     matches = Matches()
+    # The first attempt: further ones of the same candidate run to the end.
+    attempts = attempts_of(evidence, champion_evidence, own)
     tests = [
-        run_test_at(metric, evidence, champion_evidence, seen.points[metric.metric], matches) for metric in own.metrics
+        attempts.tested(
+            metric,
+            partial(
+                run_test_at,
+                candidate=evidence,
+                champion=champion_evidence,
+                point=seen.points[metric.metric],
+                matches=matches,
+            ),
+        )
+        for metric in own.metrics
     ]
     return settled([require_admission(test, evidence) for test in tests], policy, champion=champion is not None)
 

@@ -109,6 +109,8 @@ def _unsaid_of_run(manifest: Manifest) -> dict[str, Any] | None:
         policy["binding"] = True
     if not manifest.policy.serving:
         policy["serving"] = True
+    if not manifest.policy.reserve:
+        policy["reserve"] = True
     unsaid: dict[str, Any] = {"policy": policy}
     if not manifest.local_models:
         unsaid["local_models"] = True

@@ -20,22 +20,13 @@ from scipy import optimize, special
 
 from llmgate.errors import UndefinedError
 from llmgate.stats.interval import check_alpha
+from llmgate.stats.sequential.motion import exits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
 __all__ = ["Bounds", "equal_fractions", "obrien_fleming", "repeated_p"]
 
-_REACH = 8.5
-"""Standard deviations of the motion that are integrated over; what lies below weighs less than 1e-16."""
-_PANEL = 16
-"""Nodes of Gauss and Legendre in each panel of the quadrature."""
-_PANELS_PER_STEP = 0.5
-"""Panels for each standard deviation of the shortest step, within which the integrand changes."""
-_FEWEST_PANELS = 6
-_MOST_PANELS = 125
 _HIGHEST = 37.0
 """The tail beyond is too small to be a floating point number; a look with such a bound never stops."""
 
@@ -103,7 +94,7 @@ def _obrien_fleming(fractions: tuple[float, ...], alpha: float) -> Bounds:
     roots = np.sqrt(np.array(fractions))
 
     def excess(c: float) -> float:
-        return math.fsum(_exits(fractions, c / roots)) - alpha
+        return math.fsum(exits(fractions, c / roots)) - alpha
 
     single = float(special.ndtri(1.0 - alpha))
     # By the reflection principle even a motion that is watched all the time crosses c with 2(1 − Φ(c)) at most.
@@ -133,30 +124,7 @@ def repeated_p(fractions: Sequence[float], *, look: int, z: float) -> float:
     if not 0 <= look < len(planned) or math.isnan(z):
         raise UndefinedError(f"there is no look {look + 1} of {len(planned)} with z = {z}")
     height = z * math.sqrt(planned[look])
-    return min(1.0, math.fsum(_exits(planned, np.clip(height / np.sqrt(np.array(planned)), -_HIGHEST, _HIGHEST))))
-
-
-def _exits(fractions: Sequence[float], z: NDArray[np.float64]) -> Iterator[float]:
-    """P(the first Z_k ≥ z_k is at look k), for every k.
-
-    Carried on is the sub-density of the motion u = Z_k·√t_k among those that have not crossed yet, held at the nodes of
-    a quadrature: ∫ f(u)·g(u) du below the bound is Σ masses·g(nodes).
-    """
-    nodes, masses = np.zeros(1), np.ones(1)
-    x, w = special.roots_legendre(_PANEL)
-    for k, bound in enumerate(z.tolist()):
-        root, sd = math.sqrt(fractions[k]), math.sqrt(fractions[k] - (fractions[k - 1] if k else 0.0))
-        yield float(masses @ special.ndtr((nodes - bound * root) / sd))
-        if k + 1 == len(fractions):
-            return
-        low, high = -_REACH * root, min(bound * root, _REACH * root)
-        width = max(high - low, 0.0)
-        wanted = math.ceil(_PANELS_PER_STEP * width / math.sqrt(min(sd * sd, fractions[k + 1] - fractions[k])))
-        panels = max(_FEWEST_PANELS, min(wanted, _MOST_PANELS))
-        half = width / panels / 2.0
-        means, nodes = nodes, (low + half * (2.0 * np.arange(panels)[:, None] + 1.0 + x[None, :])).ravel()
-        kernel = np.exp(-0.5 * ((nodes[:, None] - means[None, :]) / sd) ** 2) / (sd * math.sqrt(2.0 * math.pi))
-        masses = half * np.tile(w, panels) * (kernel @ masses)
+    return min(1.0, math.fsum(exits(planned, np.clip(height / np.sqrt(np.array(planned)), -_HIGHEST, _HIGHEST))))
 
 
 def _checked(fractions: Sequence[float]) -> tuple[float, ...]:
