@@ -13,6 +13,7 @@ from llmgate.gate.power.rules import Design, PlannedSpread, assumed_spread, clus
 from llmgate.gate.power.serving import ServingNoise, ServingPower, hypotheses_of, plan_serving
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Aggregate, Direction, MetricPolicy, Role
+from llmgate.stats.planning.attempts import SHARED_CHAMPION, pass_by_attempt
 from llmgate.stats.planning.detectable import (
     DEFAULT_POWER,
     minimum_detectable_effect,
@@ -82,6 +83,8 @@ class MetricPower:
         flips: How often two scores of the same case differ; None where it was not measured.
         pass_if_unchanged: P(PASS | δ = 0).
         pass_if_margin_lost: P(PASS | δ = −margin), with the discordance that such a loss adds.
+        pass_by_third: P(PASS at one of three attempts | δ = 0); None where nothing is reserved for further ones, or
+            nothing tells how much of the spread is chance that further answers average out.
         pass_least: The least of it within the bounds of the variance: at `highest`, but where there are too few cases
             for a PASS without luck.
         pass_most: The most of it.
@@ -114,6 +117,7 @@ class MetricPower:
     flips: float | None
     pass_if_unchanged: float
     pass_if_margin_lost: float
+    pass_by_third: float | None
     pass_least: float | None
     pass_most: float | None
     detectable: float | None
@@ -279,6 +283,11 @@ def _plan(design: Design, noise: Noise | None, asked: _Asked) -> MetricPower:
         flips=None if noise is None else noise.flips,
         pass_if_unchanged=unchanged,
         pass_if_margin_lost=rule(spread).chances(delta=-margin, margin=margin).passed,
+        pass_by_third=pass_by_attempt(
+            unchanged, attempts=3, reserve=asked.reserve, alpha=policy.alpha, correlation=SHARED_CHAMPION
+        )
+        if by_chance and asked.reserve
+        else None,
         pass_least=None if noise is None else min(within),
         pass_most=None if noise is None else max(within),
         detectable=minimum_detectable_effect(
