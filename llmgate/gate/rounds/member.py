@@ -15,8 +15,10 @@ from llmgate.gate.decision.types import Verdict
 from llmgate.stats.sequential.dunnett import step_alpha
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
+    from llmgate.gate.attempts.earlier import Earlier
     from llmgate.gate.decision.round_types import RoundDecision
     from llmgate.gate.decision.types import Decision
     from llmgate.record.policy import Policy
@@ -26,7 +28,13 @@ __all__ = ["at_level", "check_place", "decide_member"]
 
 
 def decide_member(
-    candidate: Record, champion: Record, policy: Policy | None, place: RoundDecision, *, today: date | None = None
+    candidate: Record,
+    champion: Record,
+    policy: Policy | None,
+    place: RoundDecision,
+    *,
+    today: date | None = None,
+    earlier: Sequence[Earlier] = (),
 ) -> Decision:
     """The decision on one candidate at its place in a round.
 
@@ -36,6 +44,7 @@ def decide_member(
         policy: None for the candidate's own.
         place: Its place.
         today: As for `decide`.
+        earlier: As for `decide_records`: attempts of the same candidate share its level as they share alpha elsewhere.
 
     Raises:
         RecordError: If the record has no such place.
@@ -43,12 +52,15 @@ def decide_member(
     """
     check_place(candidate, place)
     whole = candidate.manifest.policy if policy is None else policy
-    strict = _told(
-        decide_records(candidate, champion, at_level(whole, place), today=today, in_round=place), whole, place
-    )
+
+    def decided(chosen: Policy) -> Decision:
+        told = decide_records(candidate, champion, chosen, today=today, in_round=place, earlier=earlier)
+        return _told(told, whole, place)
+
+    strict = decided(at_level(whole, place))
     if strict.verdict is Verdict.PASS or place.remaining == 1:
         return strict
-    plain = _told(decide_records(candidate, champion, whole, today=today, in_round=place), whole, place)
+    plain = decided(whole)
     return plain if plain.verdict is Verdict.FAIL else strict
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from llmgate.errors import NotComparableError, RecordError, UsageError
+from llmgate.gate.attempts.earlier import Earlier
 from llmgate.gate.decision.round_types import RoundDecision
 from llmgate.gate.decision.statement import policy_digest
 from llmgate.gate.decision.types import Verdict
@@ -33,12 +34,14 @@ class DeclaredRound:
         candidates: Their records, two at least, in the order of their numbers.
         champion: The champion's record.
         policy: None for the candidates' own, which must be one.
+        earlier: By journal digest, the earlier attempts of candidates that have some.
     """
 
     name: str
     candidates: Sequence[Record]
     champion: Record
     policy: Policy | None = None
+    earlier: Mapping[str, Sequence[Earlier]] = field(default_factory=dict)
 
     @property
     def rules(self) -> Policy:
@@ -89,7 +92,14 @@ def decide_round(declared: DeclaredRound, *, today: date | None = None) -> tuple
                     before=before,
                     correlation=correlation,
                 )
-                decided[number] = decide_member(record, declared.champion, declared.policy, place, today=today)
+                decided[number] = decide_member(
+                    record,
+                    declared.champion,
+                    declared.policy,
+                    place,
+                    today=today,
+                    earlier=declared.earlier.get(declared.digests[number - 1], ()),
+                )
         passed = tuple(number for number in sorted(decided) if decided[number].verdict is Verdict.PASS)
         if passed == before:
             break
