@@ -23,6 +23,7 @@ from llmgate.gate.evidence.gather import gather
 from llmgate.gate.evidence.human_labels import with_labels
 from llmgate.gate.evidence.pairing import Matches
 from llmgate.gate.evidence.repeats import decide_repeats, repeat_scores
+from llmgate.gate.evidence.undecided_round import undecided
 from llmgate.gate.judges.preferences import preferences_of
 from llmgate.gate.metrics.chances import with_chances
 from llmgate.gate.sequential.past_attempts import metric_tests, past_attempts, stops_that_do_not_count
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from llmgate.gate.attempts.counting import Attempts
     from llmgate.gate.attempts.earlier import Earlier
     from llmgate.gate.decision.baseline_types import BaselineFacts
+    from llmgate.gate.decision.round_types import RoundDecision
     from llmgate.gate.evidence.evidence import Noise, RepeatScores
     from llmgate.gate.metrics.metric import ServingTest
     from llmgate.gate.sequential.verify_stop import SuiteLook
@@ -53,6 +55,7 @@ def decide_records(
     today: date | None = None,
     noise: Record | None = None,
     labels: Sequence[AnswerLabels] = (),
+    in_round: RoundDecision | None = None,
     earlier: Sequence[Earlier] = (),
     problems: Sequence[Problem] = (),
 ) -> Decision:
@@ -67,6 +70,7 @@ def decide_records(
             champion's repeats or, without those, this comparison itself have to tell. It only enters the chances that
             stand beside the verdict.
         labels: What people say of answers to cases that were drawn, one file per metric.
+        in_round: The candidate's place in the round that it is decided with; one of a round does not pass without.
         earlier: The attempts of the same candidate before this one, whatever their order; their answers count
             together with these, at the bounds that keep the error rate over all attempts.
         problems: What is wrong with the ledger they come from; it keeps the verdict from PASS.
@@ -96,7 +100,7 @@ def decide_records(
     )
     evidence = replace(
         evidence,
-        problems=(*evidence.problems, *contradictions, *between, *problems),
+        problems=(*evidence.problems, *contradictions, *between, *problems, *undecided(candidate.manifest, in_round)),
         repeats=repeat_scores(candidate, policy),
     )
     champion_evidence = None

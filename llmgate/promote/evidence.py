@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError, PromotionRefusedError, RecordError
@@ -17,11 +16,14 @@ from llmgate.record.run.files import file_digest
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from llmgate.promote.target import EvidenceFiles
 
 __all__ = ["Redecide", "SourceDigest", "evidence_digest", "read_decision", "read_evidence", "read_identity"]
 
-Redecide = Callable[[Path, Path | None], Decision]
+Redecide = Callable[..., Decision]
+"""Takes the two folders, and `in_round` where the candidate was decided with others."""
 """Takes the decision from two record folders, with the policy in the candidate's manifest."""
 SourceDigest = Callable[[str], str | None]
 """SHA-256 over the files at a version's source, None where they cannot be reached from here."""
@@ -63,6 +65,7 @@ def read_evidence(
         PromotionRefusedError: If the files cannot be read or decided on; such a version has no verdict.
     """
     try:
+        claimed = read_decision(files.decision)
         return PromotionEvidence(
             run=files.run,
             where=files.where,
@@ -70,8 +73,11 @@ def read_evidence(
             ended_at=files.ended_at,
             candidate=read_identity(files.candidate),
             baseline=read_identity(files.baseline) if files.baseline is not None else None,
-            claimed=read_decision(files.decision),
-            decision=redecide(files.candidate, files.baseline),
+            claimed=claimed,
+            # Where it was decided as one of several candidates, it is decided again at its place among them.
+            decision=redecide(files.candidate, files.baseline)
+            if claimed.round is None
+            else redecide(files.candidate, files.baseline, in_round=claimed.round),
             source_digest=source_digest(source),
         )
     except LlmgateError as error:

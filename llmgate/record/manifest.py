@@ -216,6 +216,8 @@ class Manifest:
     """When the suites that may stop early look at their results."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Free facts for the reader: git commit, branch, CI run."""
+    round: Said = ""
+    """The round of several candidates that the run was declared one of, "" for none."""
     shard: MaybeShard = None
     """Which part of the cases was asked; None for all. `cases.jsonl` lists all of them in either case."""
     made_for: Said = ""

@@ -39,7 +39,7 @@ _HEADLINE: Final = (
 )
 
 LATER_OF_MODELS: Final = frozenset({"adapter", "base", "revision"})
-_LATER: Final = ("as_baseline", "attempt", "baseline", "cluster_facts", "counted", "unit")
+_LATER: Final = ("as_baseline", "attempt", "baseline", "cluster_facts", "counted", "round", "unit")
 """Fields that were added later, and are left out where they are false or empty."""
 
 DECISION_MAJOR = 1

@@ -10,6 +10,7 @@ from llmgate.gate.decision.attempt_types import AttemptDecision
 from llmgate.gate.decision.baseline_types import BaselineFacts
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
 from llmgate.gate.decision.look_types import LookDecision
+from llmgate.gate.decision.round_types import RoundDecision
 from llmgate.gate.decision.verdict_word import Verdict
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
@@ -337,6 +338,7 @@ class Decision:
         outputs: How the output features compare with the champion's.
         drifts: What became of judges' anchors, on each side that had them.
         preferences: Wins, ties and losses of the candidate's answers, on each metric that `prefer` asserts feed.
+        round: The round of candidates that it is one of, None for none.
         as_baseline: The run was made to be compared with, so a metric that has nothing to compare with yet does not
             stand in its way. The verdict is the same, and allows no promotion.
         attempt: Which attempt of the same candidate it is, and what that costs; None where nothing is reserved for
@@ -365,6 +367,7 @@ class Decision:
     candidate_digest: str = ""
     champion_digest: str | None = None
     as_baseline: bool = False
+    round: RoundDecision | None = None
     attempt: AttemptDecision | None = None
     baseline: BaselineFacts | None = None
 

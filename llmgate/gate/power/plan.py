@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal
 from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE
 from llmgate.gate.evidence.gather import feeds
 from llmgate.gate.metrics.tests import default_margin
-from llmgate.gate.power.rules import Design, Spread, assumed_spread, cluster_sizes, fractions_of, rule_of
+from llmgate.gate.power.rules import Design, PlannedSpread, assumed_spread, cluster_sizes, fractions_of, rule_of
 from llmgate.gate.power.serving import ServingNoise, ServingPower, hypotheses_of, plan_serving
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Aggregate, Direction, MetricPolicy, Role
+from llmgate.stats.planning.attempts import SHARED_CHAMPION, pass_by_attempt
 from llmgate.stats.planning.detectable import (
     DEFAULT_POWER,
     minimum_detectable_effect,
@@ -82,6 +83,8 @@ class MetricPower:
         flips: How often two scores of the same case differ; None where it was not measured.
         pass_if_unchanged: P(PASS | δ = 0).
         pass_if_margin_lost: P(PASS | δ = −margin), with the discordance that such a loss adds.
+        pass_by_third: P(PASS at one of three attempts | δ = 0); None where nothing is reserved for further ones, or
+            nothing tells how much of the spread is chance that further answers average out.
         pass_least: The least of it within the bounds of the variance: at `highest`, but where there are too few cases
             for a PASS without luck.
         pass_most: The most of it.
@@ -114,6 +117,7 @@ class MetricPower:
     flips: float | None
     pass_if_unchanged: float
     pass_if_margin_lost: float
+    pass_by_third: float | None
     pass_least: float | None
     pass_most: float | None
     detectable: float | None
@@ -246,10 +250,10 @@ def _plan(design: Design, noise: Noise | None, asked: _Asked) -> MetricPower:
     exact = design.clusters is None and design.repeats == 1 and binary
     alpha = policy.alpha * (1.0 - asked.reserve)
 
-    def rule(spread: Spread, size: Design = design, fail_alpha: float | None = None) -> ComparisonRule:
+    def rule(spread: PlannedSpread, size: Design = design, fail_alpha: float | None = None) -> ComparisonRule:
         return rule_of(size, spread, exact=exact and size.repeats == 1, alpha=alpha, fail_alpha=fail_alpha)
 
-    def passes(spread: Spread, size: Design = design) -> float:
+    def passes(spread: PlannedSpread, size: Design = design) -> float:
         return rule(spread, size).chances(delta=0.0, margin=margin).passed
 
     unchanged = passes(spread)
@@ -279,6 +283,11 @@ def _plan(design: Design, noise: Noise | None, asked: _Asked) -> MetricPower:
         flips=None if noise is None else noise.flips,
         pass_if_unchanged=unchanged,
         pass_if_margin_lost=rule(spread).chances(delta=-margin, margin=margin).passed,
+        pass_by_third=pass_by_attempt(
+            unchanged, attempts=3, reserve=asked.reserve, alpha=policy.alpha, correlation=SHARED_CHAMPION
+        )
+        if by_chance and asked.reserve
+        else None,
         pass_least=None if noise is None else min(within),
         pass_most=None if noise is None else max(within),
         detectable=minimum_detectable_effect(
@@ -297,7 +306,7 @@ def _unmeasured(policy: MetricPolicy, discordance: float | None) -> Literal["giv
 
 def _spreads(
     design: Design, noise: Noise | None, discordance: float | None
-) -> tuple[Spread, Spread | None, Spread | None]:
+) -> tuple[PlannedSpread, PlannedSpread | None, PlannedSpread | None]:
     """The spread, and its bounds where it was measured."""
     if noise is None:
         return assumed_spread(design.policy, discordance), None, None
@@ -305,7 +314,7 @@ def _spreads(
     scale = 1.0 if noise.source == "history" else noise.repeats / design.repeats
     unit, most = (LENGTH_SCALE**2, math.inf) if design.policy.trait is OutputFeature.LENGTH else (1.0, 1.0)
     spread, lowest, highest = (
-        Spread(
+        PlannedSpread(
             variance=min(most, unit * scale * variance),
             level=noise.level,
             design_effect=noise.design_effect,
@@ -316,7 +325,9 @@ def _spreads(
     return spread, lowest, highest
 
 
-def _repeats(design: Design, spread: Spread, wanted: float, passes: Callable[[Spread, Design], float]) -> int | None:
+def _repeats(
+    design: Design, spread: PlannedSpread, wanted: float, passes: Callable[[PlannedSpread, Design], float]
+) -> int | None:
     for repeats in range(design.repeats + 1, _MOST_REPEATS + 1):
         narrower = replace(spread, variance=spread.variance * design.repeats / repeats)
         if passes(narrower, replace(design, repeats=repeats)) >= wanted:

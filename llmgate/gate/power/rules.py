@@ -28,7 +28,7 @@ __all__ = [
     "ASSUMED_TRAIT_CHANGE",
     "Design",
     "LengthRule",
-    "Spread",
+    "PlannedSpread",
     "assumed_spread",
     "cluster_sizes",
     "fractions_of",
@@ -78,7 +78,7 @@ class Design:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class PlannedSpread:
     """How much one case's difference varies if nothing has changed.
 
     Attributes:
@@ -146,7 +146,9 @@ class LengthRule:
         return Chances(passed=passed, failed=min(1.0 - passed, changed.failed))
 
 
-def rule_of(design: Design, spread: Spread, *, exact: bool, alpha: float, fail_alpha: float | None) -> ComparisonRule:
+def rule_of(
+    design: Design, spread: PlannedSpread, *, exact: bool, alpha: float, fail_alpha: float | None
+) -> ComparisonRule:
     """The comparison of one metric with the champion's, planned.
 
     Args:
@@ -182,7 +184,7 @@ def rule_of(design: Design, spread: Spread, *, exact: bool, alpha: float, fail_a
     return StagedRule(rule=rule, fractions=design.fractions) if len(design.fractions) > 1 else rule
 
 
-def assumed_spread(policy: MetricPolicy, discordance: float | None) -> Spread:
+def assumed_spread(policy: MetricPolicy, discordance: float | None) -> PlannedSpread:
     """Where nothing was measured.
 
     Args:
@@ -190,9 +192,9 @@ def assumed_spread(policy: MetricPolicy, discordance: float | None) -> Spread:
         discordance: What was given; None assumes one. Of lengths it says nothing.
     """
     if policy.trait is OutputFeature.LENGTH:
-        return Spread(variance=ASSUMED_LENGTH_SD**2)
+        return PlannedSpread(variance=ASSUMED_LENGTH_SD**2)
     assumed = ASSUMED_DISCORDANCE if policy.trait is None else ASSUMED_TRAIT_CHANGE
-    return Spread(variance=assumed if discordance is None else discordance)
+    return PlannedSpread(variance=assumed if discordance is None else discordance)
 
 
 def cluster_sizes(cases: Sequence[PlannedCase]) -> tuple[int, float] | None:

@@ -10,6 +10,7 @@ from llmgate.gate.calibration.results import SIMULATED, DecisionRule, Truth
 from llmgate.report.calibration.baselines import baseline_sheets
 from llmgate.report.calibration.clusters import cluster_sheets
 from llmgate.report.calibration.power import power_sheets
+from llmgate.report.calibration.rounds import round_sheets
 from llmgate.report.calibration.serving import serving_json, serving_sheets
 from llmgate.report.calibration.sheet import Sheet
 from llmgate.report.markdown_text import as_table, prose
@@ -118,6 +119,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
         *power_sheets(calibration.further),
         *cluster_sheets(calibration.further),
         *baseline_sheets(calibration.further),
+        *round_sheets(calibration.further),
     )
     return tuple(sheet for sheet in tables if sheet.rows)
 

@@ -134,11 +134,14 @@ def _looks(metric: MetricPower) -> Iterator[str]:
 
 
 def _of_attempts(power: Power) -> Iterator[str]:
-    if power.reserve:
-        yield (
-            f"these are the chances of a candidate's first attempt, which has {percent(1.0 - power.reserve, 0)} of"
-            " alpha; the rest is kept for further ones"
-        )
+    if not power.reserve:
+        return
+    first = f"a candidate's first attempt, which has {percent(1.0 - power.reserve, 0)} of alpha"
+    thirds = [metric.pass_by_third for metric in power.metrics if metric.pass_by_third is not None]
+    if len(thirds) < len(power.metrics) or power.serving:
+        yield f"these are the chances of {first}; the rest is kept for further ones"
+    else:
+        yield f"these are the chances of {first}; by the third attempt it is {chance(math.prod(thirds))} in all"
 
 
 def _spread(metric: MetricPower) -> str:

@@ -18,6 +18,7 @@ from llmgate.gate.calibration.clustered import CLUSTERED_DESIGNS, real_clusters,
 from llmgate.gate.calibration.power import POWER_DESIGNS, power_of_pairs, simulate_power
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
 from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, FurtherRow, ServingCalibrationRow
+from llmgate.gate.calibration.rounds import ROUND_DESIGNS, simulate_rounds
 from llmgate.gate.calibration.serving import serving_cases, simulate_serving
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from llmgate.gate.calibration.clustered import ClusteredDesign
     from llmgate.gate.calibration.power import PowerDesign
     from llmgate.gate.calibration.resampled import SystemPair
+    from llmgate.gate.calibration.rounds import RoundDesign
     from llmgate.gate.calibration.serving import ServingCase
     from llmgate.gate.calibration.simulated import SimulatedDesign
     from llmgate.session.progress import Progress
@@ -153,6 +155,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     planned += [partial(_simulate_power, design, effort) for design in POWER_DESIGNS]
     planned += [partial(_simulate_clusters, design, effort.repetitions) for design in CLUSTERED_DESIGNS]
     planned += [partial(_simulate_baselines, design, effort.repetitions) for design in BASELINE_DESIGNS]
+    planned += [partial(_simulate_rounds, design, effort.repetitions) for design in ROUND_DESIGNS]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -283,6 +286,11 @@ def _simulate_power(design: PowerDesign, effort: Effort, source: np.random.SeedS
         repetitions = effort.clustered
     rng = np.random.default_rng(source)
     return tuple(simulate_power((design,), rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA))
+
+
+def _simulate_rounds(design: RoundDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
+    rng = np.random.default_rng(source)
+    return tuple(simulate_rounds((design,), rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA))
 
 
 def _power_of_pairs(

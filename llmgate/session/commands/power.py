@@ -104,7 +104,7 @@ def ask_power(question: PowerQuestion, *, root: Path) -> PowerAnswer:
     _check(question)
     records = _records(question)
     noise, texts = _noise(question, records)
-    found, serving = _designs(question, records, root)
+    found, serving, reserve = _designs(question, records, root)
     designs = tuple(_changed(design, question) for design in found)
     if not (designs or serving):
         raise UsageError("no metric gates, so there is nothing to plan", fix="Give a metric role: primary")
@@ -117,7 +117,13 @@ def ask_power(question: PowerQuestion, *, root: Path) -> PowerAnswer:
         slowdown=question.slowdown,
     )
     power = plan_power(
-        designs, noise, discordance=question.discordance, wanted=question.power, serving=serving, runs=runs
+        designs,
+        noise,
+        discordance=question.discordance,
+        wanted=question.power,
+        serving=serving,
+        runs=runs,
+        reserve=reserve,
     )
     return PowerAnswer(power=power, texts=texts, remarks=tuple(_remarks(power, noise)))
 
@@ -176,7 +182,8 @@ def _noise(question: PowerQuestion, records: Sequence[Record]) -> tuple[tuple[No
 
 def _designs(
     question: PowerQuestion, records: Sequence[Record], root: Path
-) -> tuple[tuple[Design, ...], tuple[ServingDesign, ...]]:
+) -> tuple[tuple[Design, ...], tuple[ServingDesign, ...], float]:
+    """The sizes of scores and of serving figures, and what is reserved for further attempts."""
     if question.suites:
         # Suites and YAML are read only where a suite is named.
         from llmgate.session.run.plan import plan_paths  # noqa: PLC0415
@@ -189,13 +196,15 @@ def _designs(
         plan = plan_paths(question.suites, settings_from(given, root=root))
         pairs = {one.suite.name: one.suite.serving.pairs for one in plan.suites if one.suite.serving is not None}
         looks = [suite.looks for suite in plan.suites if suite.looks is not None]
-        return designs_of((case.planned for case in plan.cases), plan.policy, looks), _serving(plan.policy, pairs)
+        sizes = designs_of((case.planned for case in plan.cases), plan.policy, looks)
+        return sizes, _serving(plan.policy, pairs), plan.policy.reserve
     if records:
         policy = chosen_policy(records[-1].manifest, question.policy)
         pairs = {arms.plan.suite: arms.plan.pairs for arms in records[-1].arms}
-        return designs_of(records[-1].cases, policy, records[-1].manifest.looks), _serving(policy, pairs)
+        sizes = designs_of(records[-1].cases, policy, records[-1].manifest.looks)
+        return sizes, _serving(policy, pairs), policy.reserve
     metric = MetricPolicy(suite="suite", metric="score", margin=question.margin, aggregate=Aggregate.ALL)
-    return (Design(policy=metric, cases=question.cases or 1),), ()
+    return (Design(policy=metric, cases=question.cases or 1),), (), 0.0
 
 
 def _serving(policy: Policy, pairs: Mapping[str, int]) -> tuple[ServingDesign, ...]:

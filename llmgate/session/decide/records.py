@@ -26,6 +26,7 @@ from llmgate.session.decide.opened import OpenedRecords
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llmgate.gate.decision.round_types import RoundDecision
     from llmgate.gate.decision.types import Decision
     from llmgate.record.manifest import Manifest
     from llmgate.record.policy import MetricPolicy, Policy
@@ -184,6 +185,7 @@ def decide_folders(
     admissions: Sequence[Path] = (),
     records: OpenedRecords | None = None,
     attempts: Attempts = BY_NOTE,
+    in_round: RoundDecision | None = None,
 ) -> Decision:
     """Take the decision from what is on disk.
 
@@ -198,6 +200,8 @@ def decide_folders(
         records: What was read of them already, and is to be kept for the report.
         attempts: Where the attempts before it are looked up, and this one is entered; by default what stands beside
             the record is believed, and nothing is entered.
+        in_round: The place at which the candidate was decided in its round, to decide it there again; None for the one
+            that the decision beside the record has, if there is one.
 
     Raises:
         UsageError: If there is a second run of a champion, but no champion.
@@ -214,6 +218,15 @@ def decide_folders(
         )
     sheets = [read_labels(path) for path in labels]
     other = records.of(champion) if champion else None
+    if record.manifest.round and other is not None:
+        # Few runs are one of several candidates.
+        from llmgate.gate.rounds.member import decide_member  # noqa: PLC0415
+        from llmgate.session.decide.noted_round import noted_place  # noqa: PLC0415
+
+        place = noted_place(candidate) if in_round is None else in_round
+        if place is not None:
+            refuse_besides(labels, noise)
+            return decide_member(record, other, chosen, place, today=today())
     again = load_record(noise) if noise else None
     decide = partial(decide_records, record, other, chosen, today=today(), labels=sheets, noise=again)
     with counted_with(candidate, record, other, chosen, attempts) as attempt:
@@ -229,6 +242,20 @@ def decide_folders(
 def loosened(policy: Policy, allow_inconclusive: bool) -> Policy:
     """The policy, with what the caller lets through."""
     return replace(policy, inconclusive=OnInconclusive.ALLOW) if allow_inconclusive else policy
+
+
+def refuse_besides(labels: Sequence[Path], noise: Path | None) -> None:
+    """Refuse what one candidate of a round would have and the others not.
+
+    Raises:
+        UsageError: If there is something.
+    """
+    if labels or noise is not None:
+        raise UsageError(
+            "the run was decided with others in a round, which knew of no labels and no noise run",
+            where="--labels" if labels else "--noise",
+            fix="Leave it out, or decide on a run that is not of a round",
+        )
 
 
 def with_admissions(record: Record, paths: Sequence[Path]) -> Record:

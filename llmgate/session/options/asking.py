@@ -27,6 +27,11 @@ COMPARISON: Final = (
         by_hand=True,
         help="Record what later runs are compared with: ends with 0 though nothing is compared. `min:` still decides.",
     ),
+    Option(
+        name="round",
+        metavar="NAME",
+        help="Declare the run one of several candidates, which `llmgate round NAME` decides together.",
+    ),
     Option(name="policy", metavar="FILE", help="Policy file that overrides the margins and roles in the suites."),
     Option(
         name="allow-inconclusive",

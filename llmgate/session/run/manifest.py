@@ -74,6 +74,7 @@ def make_manifest(
         cache=settings.cache or "",
         looks=plan.looks,
         labels=labels() | ({"asked_from": settings.on} if settings.on else {}),
+        round=settings.round or "",
         shard=settings.shard,
         made_for=purpose(settings, beside),
         beside=beside,

@@ -66,7 +66,7 @@ def preflight(plan: Plan, target: Target, out: Path, *, strict: bool) -> Iterato
     ]
     known = {(entry.suite, entry.metric) for entry in noise}
     measured = [design for design in designs if (design.policy.suite, design.policy.metric) in known]
-    power = plan_power(measured, noise)
+    power = plan_power(measured, noise, reserve=plan.policy.reserve)
     for metric in power.metrics:
         yield preflight_line(metric, power.wanted)
     if not strict:

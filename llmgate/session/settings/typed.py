@@ -73,6 +73,7 @@ class Settings:
     policy: str | None
     allow_inconclusive: bool
     as_baseline: bool
+    round: str | None
     no_stopping: bool
     strict_power: bool
     judge_model: str | None

@@ -193,6 +193,12 @@ def test_a_reserve_for_further_attempts_costs_the_first_one_a_little() -> None:
     whole, kept = (plan_power([design], [known(0.1)], reserve=reserve) for reserve in (0.0, 0.1))
     assert 0.005 < whole.joint - kept.joint < 0.025
     assert kept.reserve == 0.1
+    third = kept.metrics[0].pass_by_third
+    assert third is not None
+    assert kept.joint + 0.04 < third < kept.joint + 0.12
+    assert whole.metrics[0].pass_by_third is None
+    past = plan_power([design], [known(0.1, source="history")], reserve=0.1)
+    assert past.metrics[0].pass_by_third is None, "releases do not tell what asking again averages out"
 
 
 def test_lengths_and_refusals_that_gate_are_in_the_joint_chance() -> None:

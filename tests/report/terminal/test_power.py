@@ -34,6 +34,7 @@ SHORT = MetricPower(
     flips=0.1,
     pass_if_unchanged=0.483,
     pass_if_margin_lost=0.049,
+    pass_by_third=None,
     pass_least=0.39,
     pass_most=0.61,
     detectable=0.0449,
@@ -69,7 +70,11 @@ def test_looks_clusters_and_attempts_are_named() -> None:
     equal = replace(clustered, effective_clusters=39.8)
     assert next(power_lines(power(equal), {})) == "support::accuracy: 300 cases in 40 clusters, tolerance 3"
     first = list(power_lines(replace(power(SHORT), reserve=0.1), {}))
-    assert "these are the chances of a candidate's first attempt, which has 90 % of alpha" in first[-1]
+    assert first[-1] == (
+        "these are the chances of a candidate's first attempt, which has 90 % of alpha; the rest is kept for further ones"
+    )
+    third = list(power_lines(replace(power(replace(SHORT, pass_by_third=0.56)), reserve=0.1), {}))
+    assert third[-1].endswith("which has 90 % of alpha; by the third attempt it is 56 % in all")
 
 
 def test_lengths_change_by_a_factor() -> None:

@@ -1,0 +1,1 @@
+"""Several candidates against one champion: decided together, or one of them by a final on new cases."""
