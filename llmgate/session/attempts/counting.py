@@ -15,6 +15,7 @@ from llmgate.errors import RecordError
 from llmgate.gate.attempts.earlier import Earlier
 from llmgate.gate.decision.types import Decision, Problem
 from llmgate.gate.decision.wording import count
+from llmgate.gate.evidence.answered_by import answered_otherwise
 from llmgate.record.run.files import ATTEMPTS_NAME
 from llmgate.session.attempts.elsewhere import Brought, beside_others, read_elsewhere
 from llmgate.session.attempts.ledger import AttemptLedger
@@ -95,6 +96,9 @@ def counted_with(
     """
     if candidate.seal is None or (champion is not None and champion.seal is None):
         yield CountedWith()  # Deciding says what is wrong.
+        return
+    if any(problem.where == "model" for problem in answered_otherwise(candidate)):
+        yield CountedWith()  # Out of a cache, or of another model: whatever it scored, it cannot pass.
         return
     noted, problem = own_note(out)
     if noted is None and problem is None and not (policy.reserve or attempts.always):
