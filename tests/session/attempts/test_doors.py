@@ -133,7 +133,7 @@ def test_other_policies_and_thresholds_alone_are_other_gates(endpoints: Endpoint
 def test_what_is_resumed_is_one_attempt(endpoints: Endpoints) -> None:
     endpoints.candidate.faults = every(7, Fault.HTTP_500)
     endpoints.run("one", "--retries", "0", wrong=(5, 12))
-    endpoints.candidate.faults = None
+    endpoints.candidate.faults = {}
     before = attempt("one")
     done = endpoints.run("one", "--resume", wrong=(5, 12))
     assert before == attempt("one") == (1, []), done.output
