@@ -76,7 +76,7 @@ def decide(
 
     Raises:
         NotComparableError: If the two sides put the same case into different clusters.
-        RecordError: If an attempt is there twice, or is this one.
+        RecordError: If an attempt is there twice.
     """
     attempts = attempts_of(candidate, champion, policy, past)
     candidate, champion = attempts.candidate, attempts.champion

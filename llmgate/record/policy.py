@@ -34,6 +34,7 @@ __all__ = [
     "DEFAULT_RESERVE",
     "DEFAULT_SLICE_ALPHA",
     "DEFAULT_SLICE_CASES",
+    "MOST_RESERVE",
     "Aggregate",
     "Binding",
     "Direction",

@@ -139,10 +139,10 @@ def attempts_of(
         past: The attempts before it, whatever their order.
 
     Raises:
-        RecordError: If an attempt is there twice, or is this one.
+        RecordError: If an attempt is there twice.
     """
     ordered = tuple(sorted(past, key=lambda attempt: attempt.number))
-    _refuse_repeated(ordered, candidate)
+    _refuse_repeated(ordered)
     number = ordered[-1].number + 1 if ordered else 1
     shares = attempt_shares(number, reserve=policy.reserve)
     alone = AttemptPoint(shares=shares, pooled=number == 1)
@@ -204,14 +204,11 @@ def _scored(candidate: Evidence, policy: Policy) -> Counter[str]:
     return answers
 
 
-def _refuse_repeated(past: Sequence[PastAttempt], candidate: Evidence) -> None:
-    """The same answers twice would be evidence out of nothing."""
+def _refuse_repeated(past: Sequence[PastAttempt]) -> None:
+    """An attempt that counts twice would be evidence out of nothing."""
     numbers, digests = Counter(a.number for a in past), Counter(a.digest for a in past)
-    runs = Counter(a.candidate.digest for a in past if a.candidate is not None and a.candidate.digest)
-    runs.update([candidate.digest] if candidate.digest else [])
     wrong = [f"attempt {number}" for number, times in numbers.items() if times > 1 or number < 1]
     wrong += [f"attempt {digest[:12]}" for digest, times in digests.items() if times > 1]
-    wrong += [f"run {digest[:12]}" for digest, times in runs.items() if times > 1]
     if wrong:
         raise RecordError(
             f"{name_some(wrong)} {verb(len(wrong), 'is', 'are')} there more than once",

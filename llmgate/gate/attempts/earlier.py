@@ -25,7 +25,7 @@ class Earlier:
         candidate: The record, or what a ledger keeps of it; None where it cannot be read any more, which keeps a later
             verdict from PASS.
         champion: The champion's record that it was compared with, None without a champion. A run that several attempts
-            were compared with has the same journal digest in all of them, and counts once.
+            were compared with counts once; so does a run of the candidate that was compared with several.
         lost: Why there is no record, to be told.
     """
 
@@ -46,7 +46,7 @@ class PastAttempt:
         digest: As of `Earlier`.
         verdict: As of `Earlier`.
         candidate: What the candidate's run brought, None where that is lost.
-        champion: The same of the champion's run; the same run has the same digest.
+        champion: The same of the champion's run.
         lost: Why it is lost.
         may_stop: The suites that could have stopped early.
         stopped: Those that did, at a look that the data confirm; only their tables may lack cases.

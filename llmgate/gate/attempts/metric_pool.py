@@ -31,9 +31,10 @@ class MetricPool:
 
     Attributes:
         policy: What is asked.
-        attempts: The candidate's tables, this attempt's last.
-        champions: The champion's, one per run that differs; empty without one.
-        runs: How many of them each attempt was compared with.
+        candidates: The candidate's tables, one per run that differs, the latest last.
+        counts: How many of them count at each attempt.
+        champions: The same of the champion; empty without one.
+        champion_counts: How many of those count at each attempt.
         stopped: Whether an attempt had stopped early, so that it lacks cases.
         looked: Whether the first could have.
         candidate: The pooled table.
@@ -41,9 +42,10 @@ class MetricPool:
     """
 
     policy: MetricPolicy
-    attempts: tuple[ScoreTable, ...]
+    candidates: tuple[ScoreTable, ...]
+    counts: tuple[int, ...]
     champions: tuple[ScoreTable, ...]
-    runs: tuple[int, ...]
+    champion_counts: tuple[int, ...]
     stopped: bool
     looked: bool
     candidate: ScoreTable
@@ -52,7 +54,7 @@ class MetricPool:
     @property
     def answers(self) -> int:
         """How many scores of the candidate count together."""
-        return sum(int(np.sum(~np.isnan(table.scores))) for table in self.attempts)
+        return sum(int(np.sum(~np.isnan(table.scores))) for table in self.candidates)
 
     def point(self, shares: tuple[float, ...]) -> AttemptPoint:
         """Where the metric stands.
@@ -60,7 +62,7 @@ class MetricPool:
         Args:
             shares: What each attempt takes of alpha.
         """
-        if self.stopped or len(self.attempts) < len(shares):
+        if self.stopped or len(self.counts) < len(shares):
             return AttemptPoint(shares=shares)
         known = [self._information(self.champions)] if self.champions else []
         if self.policy.floor is not None or not known:
@@ -70,8 +72,8 @@ class MetricPool:
         return AttemptPoint(shares=shares, information=information, correlation=correlation, looked=self.looked)
 
     def _information(self, champions: tuple[ScoreTable, ...]) -> tuple[float, tuple[float, ...]]:
-        items = self.attempts[-1].items
-        ours = np.stack([scores_at(table, items) for table in self.attempts])
+        items = self.candidate.items
+        ours = np.stack([scores_at(table, items) for table in self.candidates])
         theirs = np.stack([scores_at(table, items) for table in champions]) if champions else None
         known = ~np.isnan(ours).any(axis=0)
         if theirs is not None:
@@ -79,8 +81,9 @@ class MetricPool:
         clusters = cluster_codes(items, np.arange(len(items), dtype=np.int64))
         return information_of(
             ours[:, known],
+            self.counts,
             None if theirs is None else theirs[:, known],
-            () if theirs is None else self.runs,
+            () if theirs is None else self.champion_counts,
             None if clusters is None else clusters[known],
         )
 
@@ -102,43 +105,57 @@ def metric_pool(
     """
     known = [attempt for attempt in past if attempt.candidate is not None]
     key = (metric.suite, metric.metric)
-    sides = [*((attempt.number, attempt.candidate, attempt.champion) for attempt in known), (0, candidate, champion)]
-    tables, theirs = list[ScoreTable](), list[ScoreTable]()
-    runs: list[int] = []
-    for number, side, other in sides:
+    sides = [(a.number, a.candidate, a.champion, metric.suite in a.stopped) for a in known]
+    ours, theirs = _Runs(), _Runs()
+    for number, side, other, stopped in (*sides, (0, candidate, champion, False)):
         table = None if side is None else side.table(*key)
-        if table is None or not len(table.items):
-            return None if not number else _unfit(metric, f"attempt {number} has no scores on it")
-        tables.append(table)
+        beside = None if other is None else other.table(*key)
+        if not number and (table is None or (champion is not None and beside is None)):
+            return None
+        if table is None or (other is not None and beside is None):
+            return _unfit(metric, f"attempt {number} has no scores on it")
         if (other is None) != (champion is None):
             return _unfit(metric, f"attempt {number} was {'not ' if champion else ''}compared with a champion")
-        if other is not None:
-            beside = other.table(*key)
-            if beside is None:
-                return None if not number else _unfit(metric, f"attempt {number}'s champion has no scores on it")
-            if not any(_same_run(beside, run) for run in theirs):
-                theirs.append(beside)
-            runs.append(len(theirs))
-    if tables[-1].human is not None:
+        ours.add(table, stopped)
+        if beside is not None:
+            theirs.add(beside, False)
+    last = candidate.table(*key)
+    if last is None or last.human is not None or not len(last.items):
         return None
-    partial = [metric.suite in attempt.stopped for attempt in known]
     try:
         return MetricPool(
             policy=metric,
-            attempts=tuple(tables),
-            champions=tuple(theirs),
-            runs=tuple(runs),
-            stopped=any(partial),
+            candidates=tuple(ours.tables),
+            counts=tuple(ours.counts),
+            champions=tuple(theirs.tables),
+            champion_counts=tuple(theirs.counts),
+            stopped=any(ours.stopped),
             looked=any(metric.suite in attempt.may_stop for attempt in known),
-            candidate=pool_tables(tables, partial=[*partial, False]),
-            champion=pool_tables(theirs, side="champion") if theirs else None,
+            candidate=pool_tables(ours.tables, last.items, partial=ours.stopped),
+            champion=pool_tables(theirs.tables, theirs.tables[-1].items, side="champion") if theirs.tables else None,
         )
     except NotComparableError as error:
         return _unfit(metric, error.what)
 
 
+class _Runs:
+    """The runs of one side that differ, and how many of them count at each attempt."""
+
+    def __init__(self) -> None:
+        self.tables: list[ScoreTable] = []
+        self.stopped: list[bool] = []
+        self.counts: list[int] = []
+
+    def add(self, table: ScoreTable, stopped: bool) -> None:
+        """Count a run, unless it is one of those that are there: its mean is the same whether it counts twice."""
+        if not any(_same_run(table, run) for run in self.tables):
+            self.tables.append(table)
+            self.stopped.append(stopped)
+        self.counts.append(len(self.tables))
+
+
 def _same_run(table: ScoreTable, other: ScoreTable) -> bool:
-    """Whether both hold the same scores: the mean is the same whether they count once or twice."""
+    """Whether both hold the same scores of the same cases."""
     return bool(
         np.array_equal(table.items.ids, other.items.ids) and np.array_equal(table.scores, other.scores, equal_nan=True)
     )

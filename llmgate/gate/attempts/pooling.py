@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["pool_tables", "scores_at"]
 
 
-def pool_tables(tables: Sequence[ScoreTable], *, partial: Sequence[bool] = (), side: str = "candidate") -> ScoreTable:
+def pool_tables(
+    tables: Sequence[ScoreTable], items: Items, *, partial: Sequence[bool] = (), side: str = "candidate"
+) -> ScoreTable:
     """One table of the mean scores.
 
     Args:
-        tables: Of one metric, in the order of the attempts; the last one says which items there are.
+        tables: Of one metric, one per run, in the order of the attempts.
+        items: Which items there are.
         partial: For each table whether it may lack items: its suite stopped early, and they were never asked. Of such
             items the others' scores count.
         side: Named where something does not fit.
@@ -38,10 +41,10 @@ def pool_tables(tables: Sequence[ScoreTable], *, partial: Sequence[bool] = (), s
             different clusters.
     """
     last = tables[-1]
-    if len(tables) == 1:
+    if len(tables) == 1 and last.items is items:
         return last
     places = [
-        _aligned(table, last.items, may_lack=lacks, where=f"{last.suite}::{last.metric}", side=f"{side}'s attempt {at}")
+        _aligned(table, items, may_lack=lacks, where=f"{last.suite}::{last.metric}", side=f"{side}'s run {at}")
         for at, (table, lacks) in enumerate(zip(tables, partial or [False] * len(tables), strict=True), start=1)
     ]
     columns = np.stack([_gathered(table, place) for table, place in zip(tables, places, strict=True)])
@@ -53,7 +56,7 @@ def pool_tables(tables: Sequence[ScoreTable], *, partial: Sequence[bool] = (), s
     return ScoreTable(
         suite=last.suite,
         metric=last.metric,
-        items=last.items,
+        items=items,
         scores=_means(columns, asked),
         errors=errors,
         # Of a missing score nobody knows any more that it can be nothing but 0 or 1.

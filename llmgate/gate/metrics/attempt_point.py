@@ -51,7 +51,8 @@ class AttemptPoint:
             return -special.ndtri(self.shares[-1] * alpha)
         from llmgate.stats.sequential.spending import spending_bounds  # noqa: PLC0415 - brings scipy; most try once
 
-        return spending_bounds(self.information, [share * alpha for share in self.shares], looked=self.looked)[-1]
+        bounds = spending_bounds(self.information, [share * alpha for share in self.shares], looked=self.looked)
+        return min(bounds[-1], -special.ndtri(self.shares[-1] * alpha))
 
     def level(self, alpha: float) -> float:
         """The one-sided α at which this attempt is to be tested on its own."""

@@ -137,5 +137,7 @@ def _whole(champion: Manifest, candidate: Manifest) -> Iterator[str]:
             yield f"{waiver.target}: waived until {waiver.until}"
     if after.inconclusive is OnInconclusive.ALLOW and before.inconclusive is not OnInconclusive.ALLOW:
         yield "inconclusive fail → allow"
+    if after.reserve < before.reserve:
+        yield f"reserve {before.reserve:g} → {after.reserve:g}"
     if after.binding is Binding.CLAIMED and before.binding is not Binding.CLAIMED:
         yield "binding weights → claimed"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import PolicyError, SuiteError, UsageError
 from llmgate.record.looks import LookPlan
 from llmgate.record.output_features import OutputFeature
-from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Binding, OnInconclusive, Policy
+from llmgate.record.policy import DEFAULT_RESERVE, DEFAULT_SLICE_ALPHA, Binding, OnInconclusive, Policy
 from llmgate.report.words import plural
 from llmgate.score.assertion.definition import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
@@ -211,6 +211,10 @@ def make_plan(
         watched=tuple(watch for planned in suites for watch in planned.suite.watched),
         binding=binding(suites),
         serving=tuple(gate for planned in suites if planned.suite.serving for gate in planned.suite.serving.gates),
+        reserve=max(
+            (share for planned in suites if (share := planned.suite.gates.block.reserve) is not None),
+            default=DEFAULT_RESERVE,
+        ),
     )
     if settings.policy:
         policy = override_policy(policy, settings.policy)

@@ -29,7 +29,7 @@ MOST_SOLVED: Final = 16
 _FINEST: Final = 1e-13
 """Shares of probability below are no more than what the quadrature rounds; they are put to their own bound too."""
 _LEAST_STEP: Final = 1e-9
-"""Information that rises by less than this share has not risen."""
+"""Information that differs by less than this share is the same."""
 _HIGHEST: Final = 37.0
 """The tail beyond is too small to be a floating point number."""
 _MOST_ALPHA: Final = 0.999
@@ -41,8 +41,8 @@ def spending_bounds(
 ) -> tuple[float, ...]:
     """z_k with P(Z_j < z_j at every earlier attempt, and Z_k ≥ z_k) = α_k, where nothing is to be found.
 
-    An attempt whose information does not rise above all before it has nothing new to tell: its bound is infinite, and
-    what it would have spent is never spent. So is that of an attempt that may spend nothing.
+    An attempt with the information of the one before has nothing new to tell: its statistic is the same, and so is its
+    bound, and it spends nothing. Where information falls the bound is infinite, as it is where nothing may be spent.
 
     Args:
         information: t_1, t_2, …, above 0, on any scale. Z_j and Z_k correlate by √(t_j/t_k).
@@ -74,7 +74,8 @@ def _spending_bounds(times: tuple[float, ...], spent: tuple[float, ...], looked:
     left, last, solved = START, (0.0, 0.0), 0
     for k, (time, alpha) in enumerate(zip(times, spent, strict=True)):
         if time <= last[0] * (1.0 + _LEAST_STEP) or alpha == 0.0:
-            bounds.append(math.inf)
+            same = solved and time >= last[0] * (1.0 - _LEAST_STEP)
+            bounds.append(last[1] if same else math.inf)
             continue
         z = min(-float(special.ndtri(alpha)), _HIGHEST)
         if solved < MOST_SOLVED:

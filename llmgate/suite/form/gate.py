@@ -16,6 +16,7 @@ from llmgate.record.policy import (
     DEFAULT_ALPHA,
     DEFAULT_MISSING,
     DEFAULT_SLICE_CASES,
+    MOST_RESERVE,
     Aggregate,
     Binding,
     Direction,
@@ -167,6 +168,9 @@ class GateBlock(Part):
     """When the suite may end before all its cases are asked."""
     binding: Annotated[Binding, Field(strict=False)] = Binding.WEIGHTS
     """claimed: a version may be promoted by a run at an endpoint, which nothing but the run's word ties to it."""
+    reserve: Annotated[Finite | None, Field(ge=0, le=MOST_RESERVE)] = None
+    """Share of every error rate that is kept for further attempts of the same candidate. Default: 0.1; at 0 the first
+    attempt has all of it, and no other can pass."""
 
     @model_validator(mode="before")
     @classmethod

@@ -7,6 +7,7 @@ metrics:
 slices:
   short-facts: {fields: [topic], min-cases: 20}
 slice-alpha: 0.01
+reserve: 0.1
 drift:
   short-facts: {refusals: {margin: 0.05}, length: watch}
 serving:
@@ -27,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llmgate.errors import PolicyError, did_you_mean
 from llmgate.record.policy import (
+    MOST_RESERVE,
     Aggregate,
     Binding,
     Direction,
@@ -122,6 +124,9 @@ class PolicyPart(BaseModel):
     """Findings that somebody accepts until a date, beside those of the suites; they name SUITE/METRIC or SUITE/CASE."""
     binding: Binding | None = None
     """claimed: a version may be promoted by a run at an endpoint, which nothing but the run's word ties to it."""
+    reserve: Annotated[Finite | None, Field(ge=0, le=MOST_RESERVE)] = None
+    """Share of every error rate that is kept for further attempts of the same candidate; at 0 only the first can
+    pass."""
 
 
 def named_metrics(path: str) -> frozenset[str]:
@@ -165,6 +170,7 @@ def override_policy(policy: Policy, path: str) -> Policy:
             waivers=(*policy.waivers, *file_waivers(part, document)),
             serving=changed_serving(policy, part, document),
             binding=part.binding or policy.binding,
+            reserve=policy.reserve if part.reserve is None else part.reserve,
         )
     except PolicyError as error:
         raise PolicyError(error.what, where=error.where or document.where("slice-alpha"), fix=error.fix) from error
