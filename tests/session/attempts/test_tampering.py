@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +17,7 @@ from llmgate.gate.decision.verdict_word import Verdict
 from llmgate.session.attempts.counting import AttemptSources, counted_with
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from llmgate.gate.decision.types import Decision
 
 POLICY = replace(make_policy(margin=0.2), reserve=0.1)
