@@ -15,7 +15,7 @@ from llmgate.errors import PromotionRefusedError
 from llmgate.promote import tags
 from llmgate.promote.registries import log_run
 from llmgate.record.run.loading import load_record
-from llmgate.session.attempts.counting import Attempts, CountedWith, counted_with
+from llmgate.session.attempts.counting import AttemptSources, CountedWith, counted_with
 from llmgate.session.attempts.ledger import AttemptLedger
 from llmgate.session.attempts.registry import brought_from, verdicts_known_to
 from llmgate.session.decide.publish import attempt_name
@@ -41,7 +41,7 @@ class Machine:
     def count(self, record: Path, champion: Path) -> CountedWith:
         """Count a run, and enter what it comes to."""
         sides = load_record(record), load_record(champion)
-        attempts = Attempts(ledger=self.ledger, brought=partial(brought_from, self.uri, "llmgate"), always=True)
+        attempts = AttemptSources(ledger=self.ledger, brought=partial(brought_from, self.uri, "llmgate"), always=True)
         with counted_with(record, *sides, RESERVED, attempts) as counted:
             counted.enter(self.registry.gate_run(record, champion).decision)
         return counted

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmgate.gate.decision.verdict_word import Verdict
-from llmgate.session.attempts.counting import Attempts, CountedWith, counted_with
+from llmgate.session.attempts.counting import AttemptSources, CountedWith, counted_with
 from llmgate.session.attempts.ledger import AttemptLedger
 from support.records import make_decision, make_policy, make_record
 
@@ -52,7 +52,7 @@ class Tried:
             ledger: Whether there is a ledger, or only what stands beside the record.
         """
         out, candidate = run
-        attempts = Attempts(ledger=self.ledger if ledger else None, always=ledger)
+        attempts = AttemptSources(ledger=self.ledger if ledger else None, always=ledger)
         with counted_with(out, candidate, self.champion, candidate.manifest.policy, attempts) as counted:
             counted.enter(replace(make_decision(), verdict=Verdict(verdict)))
         return counted

@@ -99,7 +99,7 @@ def _details(decision: Decision) -> Iterator[tuple[str, str]]:
         if look.stopped or look.reserve:
             yield "Early stop", look.sentence
     if decision.attempt is not None and (words := attempt_words(decision.attempt)):
-        yield "Attempt", f"{words}. {decision.attempt.sentence}".strip()
+        yield "Attempt", f"{words.removeprefix('attempt ')}. {decision.attempt.sentence}".strip()
 
 
 def _waivers(uses: Sequence[WaiverUse]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from llmgate.errors import RecordError
 from llmgate.gate.attempts.earlier import Earlier
 from llmgate.gate.decision.types import Decision, Problem
 from llmgate.gate.decision.wording import count
+from llmgate.gate.evidence.answered_by import answered_otherwise
 from llmgate.record.run.files import ATTEMPTS_NAME
 from llmgate.session.attempts.elsewhere import Brought, beside_others, read_elsewhere
 from llmgate.session.attempts.ledger import AttemptLedger
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from llmgate.session.attempts.entry import AttemptEntry
     from llmgate.session.attempts.ledger import LedgerChain
     from llmgate.session.attempts.note import AttemptNote
-    from llmgate.session.attempts.own import Found
+    from llmgate.session.attempts.own import DecidedOn
 
-__all__ = ["Attempts", "CountedWith", "counted_with"]
+__all__ = ["AttemptSources", "CountedWith", "counted_with"]
 
 UNKNOWN: Final = (
     "nothing tells which attempt of its candidate this run is, and the answers of earlier ones would count with it"
@@ -42,7 +43,7 @@ WHERE_IT_IS: Final = "Decide on it with `llmgate decide` where its attempt ledge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempts:
+class AttemptSources:
     """Where attempts are looked up.
 
     Attributes:
@@ -82,7 +83,7 @@ class CountedWith:
 
 @contextmanager
 def counted_with(
-    out: Path, candidate: Record, champion: Record | None, policy: Policy, attempts: Attempts
+    out: Path, candidate: Record, champion: Record | None, policy: Policy, attempts: AttemptSources
 ) -> Iterator[CountedWith]:
     """Look up the attempts before a decision. It is to be entered before the block ends, which holds the ledger.
 
@@ -95,6 +96,9 @@ def counted_with(
     """
     if candidate.seal is None or (champion is not None and champion.seal is None):
         yield CountedWith()  # Deciding says what is wrong.
+        return
+    if any(problem.where == "model" for problem in answered_otherwise(candidate)):
+        yield CountedWith()  # Out of a cache, or of another model: whatever it scored, it cannot pass.
         return
     noted, problem = own_note(out)
     if noted is None and problem is None and not (policy.reserve or attempts.always):
@@ -128,7 +132,7 @@ def own_note(out: Path) -> tuple[AttemptNote | None, Problem | None]:
         return None, as_problem(error)
 
 
-def by_note(out: Path, noted: AttemptNote | None, problem: Problem | None, found: Found) -> CountedWith:
+def by_note(out: Path, noted: AttemptNote | None, problem: Problem | None, found: DecidedOn) -> CountedWith:
     """What counts with a record by what stands beside it."""
     if noted is None or (noted.own.id, noted.own.key) != (found.id, found.key):
         what = UNKNOWN if noted is None else OTHER
@@ -146,7 +150,7 @@ def by_note(out: Path, noted: AttemptNote | None, problem: Problem | None, found
     return CountedWith(earlier=earlier_of(noted.before, text), problems=smaller_reserves(noted.before, found.reserve))
 
 
-def known_to_registry(ledger: AttemptLedger, attempts: Attempts, key: str) -> Brought:
+def known_to_registry(ledger: AttemptLedger, attempts: AttemptSources, key: str) -> Brought:
     """What a registry knows; it is asked before the ledger is locked."""
     if attempts.brought is None:
         return Brought()
@@ -156,7 +160,9 @@ def known_to_registry(ledger: AttemptLedger, attempts: Attempts, key: str) -> Br
     return attempts.brought(key, known)
 
 
-def by_ledger(out: Path, chain: LedgerChain, found: Found, noted: AttemptNote | None, brought: Brought) -> CountedWith:
+def by_ledger(
+    out: Path, chain: LedgerChain, found: DecidedOn, noted: AttemptNote | None, brought: Brought
+) -> CountedWith:
     """What counts with a record by the ledger, with what notes and a registry know besides."""
     problems = [*brought.problems]
     own_folder = [out] if noted is not None else []

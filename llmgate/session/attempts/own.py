@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from llmgate.record.policy import Policy
 
-__all__ = ["Found", "as_problem", "found_of", "kept_record", "placed_behind"]
+__all__ = ["DecidedOn", "as_problem", "found_of", "kept_record", "placed_behind"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class DecidedOn:
     """What a decision rests on.
 
     Attributes:
@@ -47,7 +47,7 @@ class Found:
     reserve: float
 
 
-def found_of(candidate: Record, champion: Record | None, policy: Policy) -> Found:
+def found_of(candidate: Record, champion: Record | None, policy: Policy) -> DecidedOn:
     """What a decision on two sealed records rests on."""
     key = attempt_key(candidate.manifest, champion.manifest if champion is not None else None, policy)
     mine, texts = side_of(candidate)
@@ -55,7 +55,7 @@ def found_of(candidate: Record, champion: Record | None, policy: Policy) -> Foun
     if champion is not None:
         theirs, more = side_of(champion)
         texts |= more
-    return Found(
+    return DecidedOn(
         key=key,
         id=attempt_id(key, mine, theirs),
         candidate=mine,
@@ -81,7 +81,7 @@ def side_of(record: Record) -> tuple[AttemptSide, dict[str, bytes]]:
 
 
 def placed_behind(
-    found: Found, entries: Sequence[AttemptEntry], text: Callable[[str], bytes]
+    found: DecidedOn, entries: Sequence[AttemptEntry], text: Callable[[str], bytes]
 ) -> tuple[AttemptEntry, list[Problem]]:
     """The entry of an attempt that is not in the ledger; its verdict is still to come.
 

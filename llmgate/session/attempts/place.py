@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from llmgate.session.attempts.counting import Attempts
+from llmgate.session.attempts.counting import AttemptSources
 from llmgate.session.attempts.ledger import AttemptLedger
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ def ledger_at(given: str | Path | None, environ: Mapping[str, str]) -> AttemptLe
     return AttemptLedger(Path(given or environ.get(ATTEMPTS_ENV) or ATTEMPTS_DIR).absolute())
 
 
-def attempts_at(given: str | Path | None, environ: Mapping[str, str] = os.environ) -> Attempts:
+def attempts_at(given: str | Path | None, environ: Mapping[str, str] = os.environ) -> AttemptSources:
     """For deciding again on records: those that were never counted and need it are entered."""
-    return Attempts(ledger=ledger_at(given, environ))
+    return AttemptSources(ledger=ledger_at(given, environ))
 
 
-def attempts_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> Attempts:
+def attempts_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> AttemptSources:
     """For a run: it is entered, and MLflow is asked where the run names it."""
     brought = None
     if settings.mlflow_uri:
@@ -39,7 +39,7 @@ def attempts_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> 
         from llmgate.session.attempts.registry import brought_from  # noqa: PLC0415
 
         brought = partial(brought_from, settings.mlflow_uri, settings.mlflow_experiment)
-    return Attempts(ledger=ledger_at(settings.attempts, environ), brought=brought, always=True)
+    return AttemptSources(ledger=ledger_at(settings.attempts, environ), brought=brought, always=True)
 
 
 def said_of_ci(settings: Settings, environ: Mapping[str, str] = os.environ) -> str:

@@ -17,7 +17,7 @@ from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.label_file import read_labels
 from llmgate.record.policy import OnInconclusive
 from llmgate.record.run.loading import load_record
-from llmgate.session.attempts.counting import Attempts, counted_with
+from llmgate.session.attempts.counting import AttemptSources, counted_with
 from llmgate.session.attempts.own import as_problem
 from llmgate.session.attempts.place import attempts_of
 from llmgate.session.clock import today
@@ -48,7 +48,7 @@ __all__ = [
 
 BASELINE_NAME: Final = "baseline.json"
 
-BY_NOTE: Final = Attempts()
+BY_NOTE: Final = AttemptSources()
 
 ALIAS_URI: Final = re.compile(r"^models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)$")
 
@@ -184,7 +184,7 @@ def decide_folders(
     labels: Sequence[Path] = (),
     admissions: Sequence[Path] = (),
     records: OpenedRecords | None = None,
-    attempts: Attempts = BY_NOTE,
+    attempts: AttemptSources = BY_NOTE,
     in_round: RoundDecision | None = None,
 ) -> Decision:
     """Take the decision from what is on disk.
