@@ -24,10 +24,9 @@ Measured with 2,000 repetitions (standard error of a mean 0.1 points, of a singl
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +34,9 @@ from openqa import FILE, read_differences
 from scipy import special
 
 from llmgate.stats.labelled.residual import score_statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Array = NDArray[np.float64]
 
@@ -76,7 +78,8 @@ class Drawn:
         covariance = (counts @ (PEOPLE * JUDGE)) / total - people * judge
         variance = (counts @ (JUDGE**2)) / total - judge**2
         slope = np.where(variance > 1e-12, covariance / np.maximum(variance, 1e-12), 0.0)
-        return np.clip(slope / (1.0 + self.n / self.others.sum(axis=-1)), 0.0, 1.0)
+        weight: Array = np.clip(slope / (1.0 + self.n / self.others.sum(axis=-1)), 0.0, 1.0)
+        return weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,7 +136,8 @@ def t_lower(parts: Parts) -> Array:
 def unseen_lower(parts: Parts) -> Array:
     """The same, as if a share of the cases had the least possible residual and had stayed unseen."""
     share = 1.0 - ALPHA ** (1.0 / parts.counts.sum(axis=-1))
-    return np.minimum(t_lower(parts), (1.0 - share) * (parts.mean + parts.shift) + share * (parts.shift + parts.lowest))
+    found: Array = np.minimum(t_lower(parts), parts.shift + (1.0 - share) * parts.mean + share * parts.lowest)
+    return found
 
 
 def score_lower(parts: Parts) -> Array:
@@ -179,12 +183,9 @@ def measure(
         rules: Names in `RULES`.
     """
     rng = np.random.default_rng(seed)
-    by_judge = np.stack([cells[:, JUDGE == value].sum(axis=1) for value in (-1.0, 0.0, 1.0)], axis=1)
+    by_judge = np.stack([cells[:, value == JUDGE].sum(axis=1) for value in (-1.0, 0.0, 1.0)], axis=1)
     shape = (len(cells), repeats)
-    drawn = Drawn(
-        labelled=np.stack([rng.multinomial(labels, chances / chances.sum(), size=repeats) for chances in cells]) * 1.0,
-        others=np.stack([rng.multinomial(others, chances / chances.sum(), size=repeats) for chances in by_judge]) * 1.0,
-    )
+    drawn = Drawn(labelled=counts(cells, labels, repeats, rng), others=counts(by_judge, others, repeats, rng))
     truth = np.broadcast_to((cells @ PEOPLE)[:, None], shape)
     found = {}
     for name in rules:
@@ -197,6 +198,12 @@ def measure(
         (lower_held, below), (upper_held, above) = sides
         found[name] = Held(lower=lower_held, upper=upper_held, reach=(below + above) / 2.0)
     return found
+
+
+def counts(chances: Array, size: int, repeats: int, rng: np.random.Generator) -> Array:
+    """Draws of each design, shape (designs, repeats, kinds)."""
+    drawn = [rng.multinomial(size, one / one.sum(), size=repeats) for one in chances]
+    return np.stack(drawn).astype(np.float64)
 
 
 def real_cells(path: Path, judge: str) -> Array:

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["Residuals", "score_bounds", "score_statistics"]
 
@@ -71,7 +69,7 @@ def score_statistics(
     lowest: NDArray[np.float64],
     variance: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """z of "the mean is the null" against "it is larger", for many samples at once.
+    """Z of "the mean is the null" against "it is larger", for many samples at once.
 
     z = (x̄ − μ₀)/√(V(μ₀)/n + variance), V(μ₀) = Σ p_k (x_k − μ₀)² + p₀ (lowest − μ₀)², where p maximises Σ c_k·log p_k
     over all distributions on the values seen and `lowest` with the mean μ₀:
@@ -210,7 +208,7 @@ def _seen(residuals: Residuals) -> tuple[NDArray[np.float64], NDArray[np.float64
 
 
 def _statistic(residuals: Residuals, seen: tuple[NDArray[np.float64], NDArray[np.float64]], null: float) -> float:
-    """z against a null of the mean without its shift."""
+    """Z against a null of the mean without its shift."""
     values, counts = seen
     if null <= residuals.lowest:
         # No distribution but one has such a mean.
