@@ -183,8 +183,8 @@ def _bias_reasons(bias: BiasFigures | None, margin: float) -> Iterable[str]:
     if bias.unknown or bias.difference is None:
         yield (
             f"{bias.unknown or 'how its error differs between systems was not measured'}, so nobody can know how far"
-            " off its difference between two systems is: name the system of each labelled answer, of two systems at least,"
-            " or let it watch"
+            " off its difference between two systems is: name the system of each labelled answer, of two systems at"
+            " least, or let it watch"
         )
     elif not bias.difference < margin:
         worst = "" if bias.worst is None else f" ({_seen(bias.worst)})"

@@ -57,12 +57,10 @@ class Errors:
     high: NDArray[np.float64]
     groups: NDArray[np.int64]
 
-    def contrast(
-        self, plus: NDArray[np.bool_], minus: NDArray[np.bool_], *, alpha: float, sign: float = 1.0
-    ) -> Interval:
+    def contrast(self, plus: NDArray[np.bool_], minus: NDArray[np.bool_], *, alpha: float) -> Interval:
         """Mean error of some items less that of others (less nothing, where there are no others), with both bounds."""
-        weight = sign * (plus / max(1, int(plus.sum())) - minus / max(1, int(minus.sum())))
-        return weighed(self, weight, alpha=alpha)
+        weight = plus / max(1, int(plus.sum())) - minus / max(1, int(minus.sum()))
+        return weighed(self, weight, alpha=alpha, two_systems=True)
 
 
 def measure_bias(rated: Sequence[tuple[LabelledItem, str]], *, alpha: float) -> BiasFigures:
@@ -119,28 +117,32 @@ def group_of(item: LabelledItem) -> tuple[str, str]:
     return ("case", item.case) if item.case is not None else ("item", item.item)
 
 
-def weighed(errors: Errors, weight: NDArray[np.float64], *, alpha: float) -> Interval:
-    """Σ weight·e with one-sided bounds: sums over groups are independent, and their mean is the estimate over G."""
+def weighed(errors: Errors, weight: NDArray[np.float64], *, alpha: float, two_systems: bool = False) -> Interval:
+    """Σ weight·e with one-sided bounds: sums over groups are independent, and G times one of them averages to it.
+
+    Args:
+        errors: The judge's errors.
+        weight: Shape (n,).
+        alpha: One-sided error rate.
+        two_systems: Whether weights of either sign belong to one system each. The worst group that nobody saw then has
+            all answers of one of them judged wrongly, rather than those of both, in opposite ways.
+    """
     used = weight != 0.0
     _, group = np.unique(errors.groups[used], return_inverse=True)
     count = int(group.max()) + 1 if used.any() else 0
     w = weight[used]
-    low, high = (np.where(w > 0.0, *ends) for ends in (ordered(errors, used), ordered(errors, used)[::-1]))
-    reach = count * np.bincount(group, weights=np.abs(w), minlength=count)
-    widest = float(reach.max()) if count else 1.0
-    lower, upper = (
-        score_bounds(
-            Residuals(
-                values=np.clip(count * np.bincount(group, weights=w * e, minlength=count), -widest, widest),
-                lowest=-widest,
-                highest=widest,
-            ),
-            alpha=alpha,
-            method=METHOD,
-        )
-        for e in (low, high)
+    reach = max(
+        count * float(np.bincount(group, weights=np.abs(part), minlength=count).max(initial=0.0))
+        for part in ((np.maximum(w, 0.0), np.minimum(w, 0.0)) if two_systems else (w,))
     )
-    return lower if lower.upper >= upper.upper else lower.widened(lower=lower.lower, upper=upper.upper, p_negative=None)
+    low, high = (np.where(w > 0.0, *ends) for ends in (ordered(errors, used), ordered(errors, used)[::-1]))
+    sums = [count * np.bincount(group, weights=w * e, minlength=count) for e in (low, high)]
+    widest = max([reach, *(float(np.abs(found).max(initial=0.0)) for found in sums)])
+    found = [
+        score_bounds(Residuals(values=values, lowest=-widest, highest=widest), alpha=alpha, method=METHOD)
+        for values in (sums if np.any(sums[0] != sums[1]) else sums[:1])
+    ]
+    return found[0].widened(lower=found[-1].lower, upper=found[-1].upper, p_negative=None)
 
 
 def ordered(errors: Errors, used: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
