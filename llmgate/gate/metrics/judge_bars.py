@@ -20,8 +20,17 @@ if TYPE_CHECKING:
     from llmgate.gate.evidence.evidence import Evidence
     from llmgate.gate.metrics.metric import MetricTest
     from llmgate.record.judges.admission import AdmissionRecord
+    from llmgate.record.policy import MetricPolicy
 
-__all__ = ["allow_for_bias", "apply_judge_checks", "drifts_of", "require_admission", "require_stable_judge"]
+__all__ = [
+    "NARROWER",
+    "allow_for_bias",
+    "apply_judge_checks",
+    "drifts_of",
+    "require_admission",
+    "require_stable_judge",
+    "too_biased",
+]
 
 OF_TABLES = (
     "Name other metrics with --metric, or give what people say of the same answers in a plain table: --human; or set"
@@ -69,7 +78,8 @@ def require_admission(test: MetricTest, evidence: Evidence) -> MetricTest:
     if status.admitted:
         labels = ", ".join(dict.fromkeys(_labels(record) for record in status.records))
         note = f"The judge was admitted on {labels}."
-        return replace(allow_for_bias(test, status), admission="admitted", notes=(*test.notes, note))
+        allowed = allow_for_bias(test, status)
+        return replace(allowed, admission="admitted", notes=(*allowed.notes, note))
     if policy.unadmitted is Unadmitted.ALLOW:
         note = f"Unadmitted judge, allowed by the policy: a judge score, not human quality ({status.why})."
         return replace(test, admission="unadmitted", notes=(*test.notes, note))
@@ -108,11 +118,7 @@ def allow_for_bias(test: MetricTest, status: AdmissionStatus) -> MetricTest:
     shown = f"{100.0 * bias:.1f} points" if comparison is not None else f"{100.0 * rate:.1f} points"
     note = f"By the labels of its admission the judge may be off by {shown}; the bounds include that."
     problem = test.problem
-    if comparison is not None and test.margin is not None and bias >= test.margin:
-        what = (
-            f"the judge behind {test.policy.metric!r} may be off by {100.0 * bias:.1f} points between two systems, and"
-            f" the margin is {100.0 * test.margin:g}"
-        )
+    if comparison is not None and (what := too_biased(test.policy, test.margin, status)):
         problem = problem or Problem(where=test.policy.where, what=what, fix=NARROWER)
     elif test.counted is not None:
         what = f"{test.counted.what}; beside a judge's bias they are not counted against the candidate"
@@ -125,6 +131,16 @@ def allow_for_bias(test: MetricTest, status: AdmissionStatus) -> MetricTest:
         notes=(*test.notes, note),
         problem=problem,
         counted=None if problem is not None else test.counted,
+    )
+
+
+def too_biased(policy: MetricPolicy, margin: float | None, status: AdmissionStatus) -> str:
+    """Why a metric's margin leaves no room for what its judges may be off by; "" if it does, or there is none."""
+    if margin is None or status.bias < margin:
+        return ""
+    return (
+        f"the judge behind {policy.metric!r} may be off by {100.0 * status.bias:.1f} points between two systems, and"
+        f" the margin is {100.0 * margin:g}"
     )
 
 

@@ -71,8 +71,8 @@ def test_a_matcher_of_strings_agrees_with_people_and_is_refused() -> None:
     """κ 0.60 and a specificity of 97 %, and it turns four of ten comparisons of real systems around."""
     items = items_of(shared_rows("paired/evouna-nq.jsonl.gz"), lambda row: row["auto_contains"])
     bias = measure_bias([(item, str(item.votes[0])) for item in items], alpha=0.05)
-    few = {item.case for item in items[:400]}
-    results = replace(tried([item for item in items if item.case in few]), bias=bias)
+    # κ of a part: all would take long to resample.
+    results = replace(tried(items[::13]), bias=bias)
     assert results.kappa.lower is not None
     assert results.kappa.lower > 0.5
     assert results.specificity is not None
