@@ -40,7 +40,7 @@ METHOD: Final = "score bounds of sums over questions, for all together"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Errors:
+class JudgeErrors:
     """Items with what is known of the judge's error on each.
 
     Attributes:
@@ -94,14 +94,14 @@ def unknown(rated: Sequence[tuple[LabelledItem, str]], *, paired: bool) -> str:
     return ""
 
 
-def errors_of(rated: Sequence[tuple[LabelledItem, str]]) -> Errors:
+def errors_of(rated: Sequence[tuple[LabelledItem, str]]) -> JudgeErrors:
     """What is known of the judge's errors."""
     people = np.array([POINTS[label] for _, label in rated])
     said = np.array([np.nan if item.said is None else POINTS[item.said] for item, _ in rated])
     silent = np.isnan(said)
     numbers: dict[tuple[str, str], int] = {}
     keys = [group_of(item) for item, _ in rated]
-    return Errors(
+    return JudgeErrors(
         items=[item for item, _ in rated],
         people=people,
         low=np.where(silent, 0.0, said) - people,
@@ -117,7 +117,7 @@ def group_of(item: LabelledItem) -> tuple[str, str]:
     return ("case", item.case) if item.case is not None else ("item", item.item)
 
 
-def weighed(errors: Errors, weight: NDArray[np.float64], *, alpha: float, two_systems: bool = False) -> Interval:
+def weighed(errors: JudgeErrors, weight: NDArray[np.float64], *, alpha: float, two_systems: bool = False) -> Interval:
     """Σ weight·e with one-sided bounds: sums over groups are independent, and G times one of them averages to it.
 
     Args:
@@ -145,7 +145,7 @@ def weighed(errors: Errors, weight: NDArray[np.float64], *, alpha: float, two_sy
     return found[0].widened(lower=found[-1].lower, upper=found[-1].upper, p_negative=None)
 
 
-def ordered(errors: Errors, used: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def ordered(errors: JudgeErrors, used: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The least and the largest error of each item that counts."""
     return errors.low[used], errors.high[used]
 
@@ -160,7 +160,7 @@ def bound(interval: Interval) -> float:
     return min(1.0, max(abs(interval.lower), abs(interval.upper)))
 
 
-def of_answers(errors: Errors, alpha: float, traits: tuple[TraitBias, ...]) -> BiasFigures:
+def of_answers(errors: JudgeErrors, alpha: float, traits: tuple[TraitBias, ...]) -> BiasFigures:
     """Where people labelled single answers."""
     names = sorted({item.systems[0] for item in errors.items})
     whose = np.array([names.index(item.systems[0]) for item in errors.items])
@@ -190,7 +190,7 @@ def of_answers(errors: Errors, alpha: float, traits: tuple[TraitBias, ...]) -> B
     )
 
 
-def of_pairs(errors: Errors, alpha: float, traits: tuple[TraitBias, ...]) -> BiasFigures:
+def of_pairs(errors: JudgeErrors, alpha: float, traits: tuple[TraitBias, ...]) -> BiasFigures:
     """Where people compared two answers: the bias of the share that one system wins against another."""
     pairs = sorted({tuple(sorted(item.systems)) for item in errors.items})
     each = alpha / (2 * len(pairs))
@@ -215,8 +215,8 @@ def of_pairs(errors: Errors, alpha: float, traits: tuple[TraitBias, ...]) -> Bia
     )
 
 
-def trait_biases(errors: Errors, *, paired: bool, alpha: float) -> tuple[TraitBias, ...]:
-    """Errors by kind of answer, of kinds with enough of them."""
+def trait_biases(errors: JudgeErrors, *, paired: bool, alpha: float) -> tuple[TraitBias, ...]:
+    """JudgeErrors by kind of answer, of kinds with enough of them."""
     contrasts = dict(paired_contrasts(errors) if paired else contrasts_of(errors))
     return tuple(
         TraitBias(
@@ -227,7 +227,7 @@ def trait_biases(errors: Errors, *, paired: bool, alpha: float) -> tuple[TraitBi
     )
 
 
-def contrasts_of(errors: Errors) -> Sequence[tuple[str, NDArray[np.float64]]]:
+def contrasts_of(errors: JudgeErrors) -> Sequence[tuple[str, NDArray[np.float64]]]:
     """Of single answers: the longer half, and those that are laid out, against the others."""
     if not all(item.lengths and item.styled for item in errors.items) or not errors.items:
         return []
@@ -240,7 +240,7 @@ def contrasts_of(errors: Errors) -> Sequence[tuple[str, NDArray[np.float64]]]:
     ]
 
 
-def paired_contrasts(errors: Errors) -> Sequence[tuple[str, NDArray[np.float64]]]:
+def paired_contrasts(errors: JudgeErrors) -> Sequence[tuple[str, NDArray[np.float64]]]:
     """Of pairs: how much more often than people the judge takes the longer one, and the one that is laid out."""
     if not all(len(item.lengths) == len(item.styled) == 2 for item in errors.items):
         return []

@@ -147,7 +147,8 @@ def too_biased(policy: MetricPolicy, margin: float | None, status: AdmissionStat
 def _with_bias(test: MetricTest, hypothesis: HypothesisTest, bias: float, above: float, below: float) -> HypothesisTest:
     """A hypothesis whose limits are held against bounds that are wider by a bias on either side."""
     interval = hypothesis.interval
-    lower, upper = interval.lower - bias, interval.upper + bias
+    least = -1.0 if hypothesis is test.comparison else 0.0
+    lower, upper = max(least, interval.lower - bias), min(1.0, interval.upper + bias)
     passed = lower > above if hypothesis is test.comparison else lower >= above
     # The method's own step between estimate and upper bound, as a standard error, carries its p-value to the new limit.
     tail = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from llmgate.stats.proportion import PairedCounts, tango
 from llmgate.stats.special import ndtri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 WORD = {0: "fail", 1: "pass"}
 CAUGHT = (CanaryTrial(canary="empty", item="a", outcome="caught"),)
@@ -54,7 +55,7 @@ def tried(items: Sequence[LabelledItem]) -> AdmissionResults:
     return measure_judge(AdmissionEvidence(kind="answers", items=again, canaries=CAUGHT))
 
 
-def plain(errors: dict[str, Sequence[int]], *, paired: bool = False) -> list[tuple[LabelledItem, str]]:
+def plain(errors: Mapping[str, Sequence[int]], *, paired: bool = False) -> list[tuple[LabelledItem, str]]:
     """Answers by system with the judge's error on each: 1 for a wrong pass, −1 for a wrong fail, 0."""
     rated = []
     for system, found in errors.items():
@@ -93,7 +94,7 @@ def test_which_judges_of_real_systems_may_decide_between_them() -> None:
     """GPT-4 between two readers of the same kind may at a margin of 5 points; over systems that answer in other ways no judge may."""
     rows = shared_rows("paired/openqa-nq301.jsonl")
     alike = [row for row in rows if row["system"] in READERS]
-    found = {judge: tried(items_of(alike, lambda row, judge=judge: row[judge])) for judge in JUDGES}
+    found = {judge: tried(items_of(alike, itemgetter(judge))) for judge in JUDGES}
     assert {judge for judge, results in found.items() if not refusals(results)} == set(JUDGES)
     gpt4 = found["judge_gpt4"].bias
     assert gpt4 is not None
@@ -101,7 +102,7 @@ def test_which_judges_of_real_systems_may_decide_between_them() -> None:
     assert refusals(found["judge_gpt4"], AdmissionThresholds(margin=0.03)) != ()
     several = [row for row in rows if row["system"] in SEVERAL]
     for judge, least in (("judge_gpt4", 0.11), ("judge_davinci003", 0.2), ("judge_bem", 0.17)):
-        everyone = tried(items_of(several, lambda row, judge=judge: row[judge]))
+        everyone = tried(items_of(several, itemgetter(judge)))
         assert everyone.bias is not None
         assert everyone.bias.difference is not None
         assert everyone.bias.difference > least

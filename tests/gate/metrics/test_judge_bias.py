@@ -55,7 +55,7 @@ def decided(
                     metric="tone",
                     items=items,
                     scores=scores,
-                    errors={i: "lost" for i in np.flatnonzero(np.isnan(scores)).tolist()},
+                    errors=dict.fromkeys(np.flatnonzero(np.isnan(scores)).tolist(), "lost"),
                     right_or_wrong=True,
                 ),
             ),
