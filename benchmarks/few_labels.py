@@ -16,9 +16,39 @@ the nine possible (people, judge) differences, so that 100,000 comparisons take 
 "lower" and "upper" are shares of one-sided 95 % bounds that hold, on average over the pairs, and of the pair with the
 least; "±" is the mean distance of a bound from its estimate in points.
 
-Measured with 2,000 repetitions (standard error of a mean 0.1 points, of a single pair 0.5), judge_gpt4, 297 questions:
+Measured with 2,000 repetitions (standard error of a single pair 0.5 points), judge_gpt4, 297 questions, and 1,000 where
+300 have labels; in brackets the pair with the least:
 
-    MEASURED
+      30 labels t      lower  93.5% (87.2%)  upper  95.9% (93.6%)  ±13.40
+      30 labels Tango  lower  95.5% (93.8%)  upper  94.7% (91.6%)  ±14.27
+      30 PPI++ t       lower  92.9% (85.7%)  upper  95.3% (91.3%)  ±10.10
+      30 PPI++ unseen  lower  98.5% (96.1%)  upper  98.9% (96.9%)  ±15.34
+      30 PPI++ score   lower  95.5% (93.7%)  upper  96.0% (94.0%)  ±12.76
+      50 labels t      lower  94.3% (92.0%)  upper  95.5% (93.6%)  ±10.34
+      50 labels Tango  lower  95.1% (94.0%)  upper  94.5% (92.0%)  ±10.78
+      50 PPI++ t       lower  94.2% (91.0%)  upper  95.1% (92.8%)  ± 8.17
+      50 PPI++ unseen  lower  97.0% (94.4%)  upper  97.3% (94.2%)  ± 9.78
+      50 PPI++ score   lower  95.2% (94.1%)  upper  95.3% (93.7%)  ± 9.28
+      75 labels t      lower  94.4% (92.5%)  upper  95.3% (94.0%)  ± 8.42
+      75 labels Tango  lower  95.0% (93.8%)  upper  94.5% (92.7%)  ± 8.68
+      75 PPI++ t       lower  94.4% (92.2%)  upper  95.1% (93.2%)  ± 6.91
+      75 PPI++ unseen  lower  95.6% (93.7%)  upper  96.1% (94.1%)  ± 7.30
+      75 PPI++ score   lower  94.9% (93.7%)  upper  94.9% (93.7%)  ± 7.42
+     100 labels t      lower  94.6% (92.5%)  upper  95.4% (94.2%)  ± 7.28
+     100 labels Tango  lower  95.0% (93.8%)  upper  94.9% (92.8%)  ± 7.46
+     100 PPI++ t       lower  94.6% (92.8%)  upper  95.1% (93.5%)  ± 6.16
+     100 PPI++ unseen  lower  95.1% (93.7%)  upper  95.4% (93.9%)  ± 6.23
+     100 PPI++ score   lower  95.0% (93.6%)  upper  94.9% (94.0%)  ± 6.44
+     150 labels t      lower  94.6% (92.8%)  upper  95.2% (94.0%)  ± 5.94
+     150 labels Tango  lower  95.1% (94.0%)  upper  94.9% (93.6%)  ± 6.04
+     150 PPI++ t       lower  94.7% (93.0%)  upper  95.2% (94.2%)  ± 5.28
+     150 PPI++ unseen  lower  94.7% (93.0%)  upper  95.2% (94.2%)  ± 5.28
+     150 PPI++ score   lower  95.0% (93.2%)  upper  94.9% (94.0%)  ± 5.41
+     300 labels t      lower  94.8% (93.6%)  upper  95.0% (93.8%)  ± 4.19
+     300 labels Tango  lower  95.0% (94.2%)  upper  94.8% (93.4%)  ± 4.23
+     300 PPI++ t       lower  94.8% (93.5%)  upper  94.9% (94.0%)  ± 3.52
+     300 PPI++ unseen  lower  94.8% (93.5%)  upper  94.9% (94.0%)  ± 3.52
+     300 PPI++ score   lower  94.9% (94.2%)  upper  94.9% (93.5%)  ± 3.58
 """
 
 from __future__ import annotations
