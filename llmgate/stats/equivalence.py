@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
+from llmgate.stats.clusters.grouped import Clusters, cluster_codes
+from llmgate.stats.clusters.rule import check_groups, cluster_test
 from llmgate.stats.interval import Interval, check_alpha
-from llmgate.stats.paired import Clusters, cluster_t, t_interval
+from llmgate.stats.paired import t_interval
 from llmgate.stats.unseen import unseen_share, widen_for_unseen
 
 if TYPE_CHECKING:
@@ -54,11 +57,11 @@ def paired_equivalence(
     clusters: Clusters | None = None,
     reach: float | None = None,
 ) -> Equivalence:
-    """Two one-sided t tests of paired differences, such as logarithms of length ratios.
+    """Two one-sided tests of paired differences, such as logarithms of length ratios.
 
     t_lower = (d̄ + m)/SE rejects "d̄ ≤ −m", t_upper = (d̄ − m)/SE rejects "d̄ ≥ m", each at α; equivalence at level α needs
-    both (no adjustment: intersection–union). SE and degrees of freedom are those of `t_interval` (n − 1), or with
-    clusters those of `cluster_t` (G − 1). p_changed = 2·min(p_negative, p_positive), at most 1.
+    both (no adjustment: intersection–union). SE and degrees of freedom are those of `t_interval` (n − 1); with clusters
+    bounds and p-values are those of `stats.clusters.rule`. p_changed = 2·min(p_negative, p_positive), at most 1.
 
     Args:
         differences: Shape (n,), in any unit.
@@ -69,8 +72,9 @@ def paired_equivalence(
             `unseen_share` of the population at ±reach, and equal differences have bounds too. None for the plain t.
 
     Raises:
-        UndefinedError: For a margin or reach that is none; as `t_interval` and `cluster_t` do, except that with a reach
-            equal differences are no error; for a difference beyond the reach.
+        UndefinedError: For a margin or reach that is none; as `t_interval` and `cluster_test` do, except that with a
+            reach equal differences are no error; for clusters without a reach that are too few for a bound; for a
+            difference beyond the reach.
 
     Reference: Schuirmann (1987), Journal of Pharmacokinetics and Biopharmaceutics 15:657-680.
     """
@@ -80,14 +84,40 @@ def paired_equivalence(
             raise UndefinedError(f"the {name} is {number}, but must be finite and above 0")
     if not np.all(np.isfinite(differences)):
         raise UndefinedError("a difference is not a finite number")
-    plain = _plain(differences, clusters, alpha, required=reach is None)
+    if clusters is not None:
+        check_groups(cluster_codes(clusters)[1], alpha=alpha)
+    plain = None
+    # With a reach something else bounds the mean of equal values.
+    if reach is None or not len(differences) or not np.all(differences == differences[0]):
+        plain = _student(differences, alpha) if clusters is None else _clustered(differences, clusters, alpha, reach)
     below, above = _both_ways(differences, plain, alpha, reach)
     return Equivalence(
         interval=below,
         margin=margin,
-        p_equivalent=None if plain is None else max(_p_above(plain, -margin), _p_above(_turned(plain), -margin)),
+        p_equivalent=None if plain is None else max(plain.p_at_most(-margin), plain.p_at_least(margin)),
         p_changed=min(1.0, 2.0 * min(below.p_negative or 0.0, above.p_negative or 0.0)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spread:
+    """A mean with its bounds, and its p-values against any limit."""
+
+    interval: Interval
+    p_at_most: Callable[[float], float]
+    p_at_least: Callable[[float], float]
+
+    @property
+    def turned(self) -> Interval:
+        """The interval of the negative mean."""
+        interval = self.interval
+        return replace(
+            interval,
+            estimate=-interval.estimate,
+            lower=-interval.upper,
+            upper=-interval.lower,
+            p_negative=self.p_at_most(0.0),
+        )
 
 
 def equivalence_chance(
@@ -151,48 +181,41 @@ def equivalence_pairs(*, variance: float, margin: float, alpha: float, reach: fl
     return max(2, seen, math.ceil(z * z * variance / (margin * margin)))
 
 
-def _plain(
-    differences: NDArray[np.float64], clusters: Clusters | None, alpha: float, *, required: bool
-) -> Interval | None:
-    """The t interval, None where equal values have none and something else bounds the mean."""
-    if not required and len(differences) and bool(np.all(differences == differences[0])):
-        return None
-    if clusters is None:
-        return t_interval(differences, alpha=alpha)
-    return cluster_t(differences, clusters, alpha=alpha)
+def _student(differences: NDArray[np.float64], alpha: float) -> _Spread:
+    interval = t_interval(differences, alpha=alpha)
+    se, df = interval.standard_error or 0.0, interval.df or 1
+    return _Spread(
+        interval=interval,
+        p_at_most=lambda limit: float(special.stdtr(df, (limit - interval.estimate) / se)),
+        p_at_least=lambda limit: float(special.stdtr(df, (interval.estimate - limit) / se)),
+    )
+
+
+def _clustered(differences: NDArray[np.float64], clusters: Clusters, alpha: float, reach: float | None) -> _Spread:
+    try:
+        test = cluster_test(differences, clusters, alpha=alpha)
+    except UndefinedError:
+        if reach is None or len(differences) < 2:
+            raise
+        # Clusters that balance out exactly have no spread between them; what is inside them still varies.
+        return _student(differences, alpha)
+    return _Spread(
+        interval=test.interval(floor=-(reach or math.inf), ceiling=reach or math.inf),
+        p_at_most=test.p_at_most,
+        p_at_least=test.p_at_least,
+    )
 
 
 def _both_ways(
-    differences: NDArray[np.float64], plain: Interval | None, alpha: float, reach: float | None
+    differences: NDArray[np.float64], plain: _Spread | None, alpha: float, reach: float | None
 ) -> tuple[Interval, Interval]:
     """The interval of the mean and that of its negative, whose `p_negative` is the other side's p-value."""
-    turned = None if plain is None else _turned(plain)
     if reach is None:
-        if plain is None or turned is None:
+        if plain is None:
             raise UndefinedError("all differences are equal, so their spread is unknown")
-        return plain, turned
+        return plain.interval, plain.turned
+    interval, turned = (None, None) if plain is None else (plain.interval, plain.turned)
     return (
-        widen_for_unseen(differences, plain, alpha=alpha, floor=-reach, ceiling=reach),
+        widen_for_unseen(differences, interval, alpha=alpha, floor=-reach, ceiling=reach),
         widen_for_unseen(-differences, turned, alpha=alpha, floor=-reach, ceiling=reach),
     )
-
-
-def _turned(interval: Interval) -> Interval:
-    """The interval of the negative mean."""
-    return Interval(
-        estimate=-interval.estimate,
-        lower=-interval.upper,
-        upper=-interval.lower,
-        alpha=interval.alpha,
-        method=interval.method,
-        p_negative=_p_above(interval, 0.0),
-        standard_error=interval.standard_error,
-        df=interval.df,
-    )
-
-
-def _p_above(interval: Interval, limit: float) -> float:
-    """One-sided p-value against "the mean is `limit` or less"."""
-    if interval.standard_error is None or interval.df is None:
-        raise UndefinedError(f"{interval.method} has no standard error")
-    return float(special.stdtr(interval.df, (limit - interval.estimate) / interval.standard_error))

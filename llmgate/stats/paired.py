@@ -1,4 +1,4 @@
-"""Means of graded scores or of their paired differences: t, BCa bootstrap, clusters.
+"""Means of graded scores or of their paired differences: t, BCa bootstrap, cluster-robust t.
 
 Values are fractions of the score range; differences (candidate − champion) lie in [−1, 1].
 """
@@ -6,26 +6,23 @@ Values are fractions of the score range; differences (candidate − champion) li
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.bootstrap import bootstrap_means, corrected_level, corrected_p, order_statistic
+from llmgate.stats.clusters.grouped import Clusters, grouped
 from llmgate.stats.interval import Interval, check_alpha
 from llmgate.stats.student import student
 from llmgate.stats.sums import total
 
 if TYPE_CHECKING:
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
-Clusters = Sequence[Hashable] | NDArray[np.int64]
-"""The cluster key of each value; integer arrays are the fast way."""
-
-__all__ = ["Clusters", "bca", "cluster_bootstrap", "cluster_t", "skew_error", "t_interval"]
+__all__ = ["bca", "cluster_t", "skew_error", "t_interval"]
 
 
 def t_interval(values: NDArray[np.float64], *, alpha: float) -> Interval:
@@ -73,11 +70,13 @@ def bca(values: NDArray[np.float64], *, alpha: float, rng: Generator, resamples:
     n = len(values)
     replicates = bootstrap_means(values, np.ones(n), rng=rng, resamples=resamples)
     se = math.sqrt(total(residuals * residuals) / (n * (n - 1)))
-    return _bca_interval(mean, residuals, replicates, se=se, alpha=alpha, method="BCa bootstrap")
+    return _bca_interval(mean, residuals, replicates, se=se, alpha=alpha)
 
 
 def cluster_t(values: NDArray[np.float64], clusters: Clusters, *, alpha: float) -> Interval:
     """Cluster-robust t bounds of a mean over all values, with G − 1 degrees of freedom.
+
+    Nothing is decided by it alone: see `stats.clusters.rule`.
 
     SE² = G/(G − 1) · Σ_g (Σ_{i∈g} (x_i − x̄))² / n²
 
@@ -92,43 +91,8 @@ def cluster_t(values: NDArray[np.float64], clusters: Clusters, *, alpha: float) 
     Reference: Miller (2024), arXiv 2411.00640, equation 4, with the finite-sample factor of Cameron & Miller (2015),
     Journal of Human Resources 50:317-372.
     """
-    sums, sizes = _clustered(values, clusters, alpha)
-    mean, se = _cluster_moments(sums, sizes)
-    return student(mean, se, len(sums) - 1, alpha, "cluster-robust t")
-
-
-def cluster_bootstrap(
-    values: NDArray[np.float64],
-    clusters: Clusters,
-    *,
-    alpha: float,
-    rng: Generator,
-    resamples: int = 9_999,
-) -> Interval:
-    """BCa bounds of a mean from resampling whole clusters, never narrower than `cluster_t`.
-
-    For few clusters: the bootstrap follows their skew, the t bounds their small number. The mean is a ratio (sum of
-    sums over sum of sizes), and the acceleration comes from leaving out one cluster at a time.
-
-    Args:
-        values: Shape (n,).
-        clusters: The cluster key of each value.
-        alpha: One-sided error rate.
-        rng: Source of the resamples.
-        resamples: How many.
-
-    Raises:
-        UndefinedError: As `cluster_t` and `bca`.
-
-    Reference: Davison & Hinkley (1997), Bootstrap Methods and their Application, section 3.8; Efron (1987).
-    """
-    sums, sizes = _clustered(values, clusters, alpha)
-    mean, se = _cluster_moments(sums, sizes)
-    left_out = (sums.sum() - sums) / (sizes.sum() - sizes)
-    replicates = bootstrap_means(sums, sizes, rng=rng, resamples=resamples)
-    boot = _bca_interval(mean, left_out.mean() - left_out, replicates, se=se, alpha=alpha, method="cluster bootstrap")
-    robust = student(mean, se, len(sums) - 1, alpha, boot.method)
-    return boot.widened(lower=robust.lower, upper=robust.upper, p_negative=robust.p_negative)
+    sums = grouped(values, clusters, alpha=alpha)
+    return student(sums.mean, sums.standard_error, sums.groups - 1, alpha, "cluster-robust t")
 
 
 def skew_error(values: NDArray[np.float64], *, alpha: float) -> float:
@@ -163,41 +127,6 @@ def _centred(values: NDArray[np.float64], alpha: float) -> tuple[float, NDArray[
     return mean, values - mean
 
 
-def _clustered(
-    values: NDArray[np.float64], clusters: Clusters, alpha: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    check_alpha(alpha)
-    if len(values) != len(clusters):
-        raise UndefinedError(f"{len(values)} values but {len(clusters)} cluster keys")
-    if not np.all(np.isfinite(values)):
-        raise UndefinedError("a value is not a finite number")
-    codes, groups = _codes(clusters)
-    if groups < 2:
-        raise UndefinedError(f"{groups} cluster has no spread that could be estimated")
-    sums = np.bincount(codes, weights=values, minlength=groups).astype(np.float64)
-    return sums, np.bincount(codes, minlength=groups).astype(np.float64)
-
-
-def _codes(clusters: Clusters) -> tuple[NDArray[np.int64], int]:
-    """The clusters numbered from 0, and how many there are."""
-    if isinstance(clusters, np.ndarray) and clusters.dtype.kind == "i":
-        names, codes = np.unique(clusters, return_inverse=True)
-        return codes, len(names)
-    index: dict[Hashable, int] = {}
-    numbered = [index.setdefault(cluster, len(index)) for cluster in clusters]
-    return np.array(numbered, dtype=np.int64), len(index)
-
-
-def _cluster_moments(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[float, float]:
-    g, n = len(sums), float(sizes.sum())
-    mean = total(sums) / n
-    scores = sums - mean * sizes
-    # Equal values leave residues of rounding, which are not spread.
-    if float(np.abs(scores).max()) <= 1e-12 * float(sizes.max()):
-        raise UndefinedError(f"all {g} clusters have the same mean, so their spread is unknown")
-    return mean, math.sqrt(g / (g - 1) * total(scores * scores)) / n
-
-
 def _bca_interval(
     mean: float,
     influence: NDArray[np.float64],
@@ -205,7 +134,6 @@ def _bca_interval(
     *,
     se: float,
     alpha: float,
-    method: str,
 ) -> Interval:
     df = len(influence) - 1
     acceleration = float(np.sum(influence**3) / (6.0 * np.sum(influence**2) ** 1.5))
@@ -219,7 +147,7 @@ def _bca_interval(
         lower=min(lower, mean),
         upper=max(upper, mean),
         alpha=alpha,
-        method=method,
+        method="BCa bootstrap",
         p_negative=corrected_p(replicates, z0, acceleration, df),
         standard_error=se,
         df=df,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.stats.clusters.rule import check_groups, cluster_interval
 from llmgate.stats.interval import Interval, check_alpha
-from llmgate.stats.paired import cluster_t, t_interval
+from llmgate.stats.paired import t_interval
 from llmgate.stats.proportion import PairedCounts, tango
 from llmgate.stats.unseen import widen_for_unseen
 
@@ -58,7 +59,7 @@ def win_rate(wins: int, ties: int, losses: int, *, alpha: float) -> Interval:
 def mean_win_rate(values: NDArray[np.float64], *, alpha: float, clusters: Sequence[Hashable] | None = None) -> Interval:
     """Win rate of items that may count in parts, such as the mean of both orders of a judge: 0, ¼, ½, ¾, 1.
 
-    Student's t on the values, with clusters the cluster-robust t, widened by what stayed unseen.
+    Student's t on the values, with clusters the rule of `stats.clusters`, widened by what stayed unseen.
 
     Args:
         values: Shape (n,), each in [0, 1]: 1 for a win, ½ for a tie, 0 for a loss.
@@ -69,7 +70,7 @@ def mean_win_rate(values: NDArray[np.float64], *, alpha: float, clusters: Sequen
         The rate; `p_negative` tests "the rate is a half or more".
 
     Raises:
-        UndefinedError: If there are no items, a value lies outside [0, 1], or all belong to one cluster.
+        UndefinedError: If there are no items, a value lies outside [0, 1], or there are too few clusters.
     """
     check_alpha(alpha)
     excess = 2.0 * np.asarray(values, dtype=np.float64) - 1.0
@@ -79,6 +80,7 @@ def mean_win_rate(values: NDArray[np.float64], *, alpha: float, clusters: Sequen
             raise UndefinedError(f"{len(excess)} items but {len(clusters)} cluster keys")
         if len(set(clusters)) < 2:
             raise UndefinedError(f"all {len(excess)} items belong to one cluster, so their spread is unknown")
+        check_groups(len(set(clusters)), alpha=alpha)
     if not np.all(np.isfinite(excess)):
         raise UndefinedError("a preference is not a finite number")
     if len(excess) and not np.all(excess == excess[0]):
@@ -89,7 +91,7 @@ def mean_win_rate(values: NDArray[np.float64], *, alpha: float, clusters: Sequen
 def _spread(excess: NDArray[np.float64], clusters: Sequence[Hashable] | None, alpha: float) -> Interval:
     if clusters is not None:
         try:
-            return replace(cluster_t(excess, clusters, alpha=alpha), method="cluster-robust t")
+            return cluster_interval(excess, clusters, alpha=alpha)
         except UndefinedError:
             # Clusters that balance out exactly have no spread between them; what is inside them still varies.
             return replace(t_interval(excess, alpha=alpha), method="t")

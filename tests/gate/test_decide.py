@@ -16,12 +16,17 @@ from support.words import said
 from llmgate.errors import NotComparableError, PolicyError, RecordError
 from llmgate.gate.decide import decide
 from llmgate.gate.decide_records import decide_records
+from llmgate.gate.decision.details import chances_sentence, detail_lines
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, Problem, Verdict
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.metrics.tests import default_margin
 from llmgate.record.policy import MetricPolicy, OnInconclusive, Policy, Role
 from llmgate.record.scores import ItemScore, ScoreTable
+from llmgate.stats.clusters.facts import ClusterFacts
+from llmgate.stats.clusters.rule import METHOD
+from llmgate.stats.unseen import unseen_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,8 +96,8 @@ def test_right_or_wrong_scores_are_decided_by_tango(better: int, worse: int, pai
         ([0.5 + 0.01 * (i % 7) for i in range(49)], [0.5 + 0.01 * (i % 5) for i in range(49)], None, "BCa bootstrap"),
         ([0.1] * 3 + [0.9] * 297, [0.9] * 300, None, "BCa bootstrap"),
         ([0.9] * 300, [0.9] * 300, None, "bound for what stayed unseen"),
-        ([1.0, 0.0] * 60, [1.0] * 120, [str(i // 3) for i in range(120)], "cluster-robust t"),
-        ([1.0, 0.0] * 60, [1.0] * 120, [str(i // 9) for i in range(120)], "cluster bootstrap"),
+        ([1.0, 0.0] * 60, [1.0] * 120, [str(i // 3) for i in range(120)], METHOD),
+        ([1.0, 0.0] * 60, [1.0] * 120, [str(i // 9) for i in range(120)], METHOD),
         ([1.0, 0.0] * 60, [1.0] * 120, [str(i) for i in range(120)], "Tango score interval for paired proportions"),
         # Every cluster has the same mean: only what is inside them varies.
         ([1.0, 0.0] * 60, [0.5] * 120, [str(i // 2) for i in range(120)], "paired t"),
@@ -274,6 +279,57 @@ def test_a_problem_of_either_side_bars_a_pass() -> None:
     theirs = decide(bring(candidate), bring(champion, problems=(problem,)), only(GATE))
     assert ours.verdict is theirs.verdict is Verdict.INCONCLUSIVE
     assert theirs.problems[0].where == "champion, support"
+
+
+def test_a_handful_of_clusters_is_not_enough_and_says_how_many_are() -> None:
+    keys = [f"doc{i % 4}" for i in range(100)]
+    decision = decide_tables(
+        table([1.0, 0.0, 0.0] * 33 + [1.0], clusters=keys), table([1.0] * 100, clusters=keys), margin=0.03
+    )
+    (metric,) = decision.metrics
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert "4 clusters, which are too few to decide: at an error rate of 5 % it takes 5" in decision.problems[0].what
+    assert decision.problems[0].fix == "Add cases of more clusters"
+    assert metric.cluster_facts == ClusterFacts(
+        groups=4, effective=4.0, largest_share=0.25, unseen=unseen_share(4, alpha=0.05)
+    )
+
+
+def test_a_decision_on_clusters_says_how_much_they_tell() -> None:
+    """41 clusters of which one holds half, and as many equal ones."""
+    for lopsided in (True, False):
+        keys = ["big" if lopsided and i >= 400 else f"doc{i // 10}" for i in range(800)]
+        candidate = table([float(i % 7 != 0) for i in range(800)], clusters=keys)
+        champion = table([float(i % 9 != 0) for i in range(800)], clusters=keys)
+        decision = decide_tables(candidate, champion, margin=0.3)
+        (metric,) = decision.metrics
+        facts = metric.cluster_facts
+        assert facts is not None
+        assert (facts.groups, facts.few) == ((41, True) if lopsided else (80, False))
+        (line,) = [text for label, text in detail_lines(decision) if label == "Clusters"]
+        assert all(note in line for note in metric.notes)
+        if lopsided:
+            assert "41 clusters of cases that belong together, as much as 3.9 equal ones, the largest with 50 %" in line
+            assert "a kind of cluster that makes up as much as 7 % of all may be unseen." in line
+            assert "so that a single one may turn the verdict: add clusters, or split the largest." in line
+        else:
+            assert "80 clusters of cases that belong together, about equal;" in line
+            assert "turn the verdict" not in line
+        assert decision_from_json(decision_to_json(decision)) == decision
+    unclustered = decide_tables(table([1.0] * 100), table([1.0] * 100), margin=0.05)
+    assert unclustered.metrics[0].cluster_facts is None
+    assert "cluster_facts" not in decision_to_json(unclustered)
+    assert not [label for label, _ in detail_lines(unclustered) if label == "Clusters"]
+
+
+def test_what_clusters_promise_is_only_a_most() -> None:
+    """The chance rests on the t bound, which is the narrowest of the three."""
+    keys = [f"doc{i // 10}" for i in range(400)]
+    scores = [float(i % 7 != 0) for i in range(400)], [float(i % 9 != 0) for i in range(400)]
+    clustered = decide_tables(*(table(one, clusters=keys) for one in scores), margin=0.05)
+    alone = decide_tables(*map(table, scores), margin=0.05)
+    assert "would pass this gate at most" in chances_sentence(clustered.metrics[0])
+    assert "would pass this gate at most" not in chances_sentence(alone.metrics[0])
 
 
 def test_the_same_case_in_different_clusters_is_refused() -> None:

@@ -4,8 +4,9 @@
 their locks, runs, results of other tools, and what `llmgate decide … --json` printed about them. Nothing in a decision
 tells the time, the machine or the version, so every byte must come out again; policy.yaml has one waiver that holds
 until the year 9999 and one that has ended. Only the sentences were written anew, when they became short (at most 25
-words, details on lines of their own); `long-sentences/` keeps two decisions as they were before. The numbers are such that processors which add up in another order (with
-and without AVX2 and AVX-512) agree on every digit.
+words, details on lines of their own); `long-sentences/` keeps two decisions as they were before; and the decision on
+clusters, table-jsonl, when their rule changed. The numbers are such that processors which add up in another order
+(with and without AVX2 and AVX-512) agree on every digit.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llmgate.errors import UndefinedError
+from llmgate.stats.clusters.rule import cluster_interval
 from llmgate.stats.completions import Completions
-from llmgate.stats.paired import cluster_t, skew_error, t_interval
+from llmgate.stats.paired import skew_error, t_interval
 from llmgate.stats.proportion import PairedCounts, clopper_pearson, tango
 from llmgate.stats.unseen import widen_for_unseen
 
@@ -60,7 +61,9 @@ def interval_of(values: Values, ends: Completions, alpha: float) -> Interval:
     interval = None
     if not np.all(values == values[0]):
         interval = (
-            t_interval(values, alpha=alpha) if ends.clusters is None else cluster_t(values, ends.clusters, alpha=alpha)
+            t_interval(values, alpha=alpha)
+            if ends.clusters is None
+            else cluster_interval(values, ends.clusters, alpha=alpha)
         )
     return widen_for_unseen(values, interval, alpha=alpha, floor=-1.0, ceiling=1.0)
 
@@ -77,7 +80,8 @@ def test_no_completion_has_a_lower_bound_or_a_smaller_p_value_than_the_one_that_
         try:
             found = interval_of(values, ends, alpha)
         except UndefinedError:
-            assert not ends.clusters_differ  # All clusters have the same mean, and another method is taken.
+            # Too few clusters, or all have the same mean, and another method is taken.
+            assert not ends.decidable(alpha=alpha)
             continue
         assert found.lower >= lower
         assert found.p_negative is not None
@@ -100,8 +104,8 @@ def test_the_worst_mean_need_not_be_the_worst_bound() -> None:
 
 
 def test_unequal_clusters_are_bounded_around_the_mean_and_not_around_what_fits_their_sums_best() -> None:
-    sums = np.array([-0.9, -0.4, -0.5, 0.2] + [0.0] * 8)
-    codes = np.array([0] * 5 + [1] * 2 + [2] + [3] * 4)
+    sums = np.array([-0.4, 0.3, -0.5, 0.2] + [0.0] * 4 + [0.6] + [0.0] * 2 + [-0.2])
+    codes = np.array([0] * 5 + [1] * 2 + [2] + [3] * 3 + [4])
     ends = Completions(lowest=sums, highest=sums, clusters=codes)
     assert ends.least_lower(alpha=0.05, floor=-1.0) == pytest.approx(interval_of(sums, ends, 0.05).lower, abs=1e-9)
 
@@ -113,6 +117,20 @@ def test_without_missing_values_the_bounds_are_those_of_the_interval() -> None:
     assert ends.least_lower(alpha=0.05, floor=-1.0) == pytest.approx(found.lower, abs=1e-9)
     assert ends.least_p(ceiling=1.0, student=True) == pytest.approx(found.p_negative, rel=1e-6)
     assert ends.most_skew_error(alpha=0.05) == pytest.approx(skew_error(values, alpha=0.05), rel=1e-6)
+
+
+@pytest.mark.parametrize("groups", [5, 11, 40, 600])
+@pytest.mark.parametrize("power", [1, 3])
+def test_without_missing_values_the_bound_of_clusters_is_theirs(groups: int, power: int) -> None:
+    rng = np.random.default_rng([groups, power])
+    codes = np.concatenate([np.arange(groups), rng.integers(0, groups, 3 * groups)])
+    for sign in (-1.0, 1.0):
+        values = sign * 0.9 * rng.random(groups)[codes] ** power * rng.random(len(codes))
+        ends = Completions(lowest=values, highest=values, clusters=codes)
+        assert ends.decidable(alpha=0.05)
+        found = interval_of(values, ends, 0.05)
+        assert ends.least_lower(alpha=0.05, floor=-1.0) == pytest.approx(found.lower, abs=1e-9)
+        assert ends.least_p(ceiling=1.0, student=True) <= (found.p_negative or 0.0)
 
 
 @pytest.mark.parametrize("alpha", [0.001, 0.05, 0.2, 0.45])

@@ -13,8 +13,8 @@ from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 from llmgate.errors import UndefinedError
+from llmgate.stats.clusters.rule import cluster_interval
 from llmgate.stats.equivalence import equivalence_chance, equivalence_pairs, paired_equivalence
-from llmgate.stats.paired import cluster_t
 from llmgate.stats.unseen import unseen_share
 
 if TYPE_CHECKING:
@@ -92,12 +92,12 @@ def test_equal_answers_say_no_more_than_what_stayed_unseen() -> None:
         assert (found.p_changed, found.p_equivalent, found.equivalent) == (1.0, None, equivalent)
 
 
-def test_clusters_take_the_cluster_robust_t() -> None:
+def test_clusters_take_their_own_rule() -> None:
     rng = np.random.default_rng(3)
     clusters = np.repeat(np.arange(12), 5)
     x = rng.normal(size=12)[clusters] + 0.1 * rng.normal(size=60)
     found = paired_equivalence(x, margin=0.5, alpha=0.05, clusters=clusters)
-    assert found.interval == cluster_t(x, clusters, alpha=0.05)
+    assert found.interval == cluster_interval(x, clusters, alpha=0.05, floor=-math.inf, ceiling=math.inf)
     alone = paired_equivalence(x, margin=0.5, alpha=0.05)
     assert found.interval.upper - found.interval.lower > 1.5 * (alone.interval.upper - alone.interval.lower)
 

@@ -15,7 +15,7 @@ from scipy import stats
 from llmgate.errors import UndefinedError
 from llmgate.stats.bootstrap import bootstrap_means, corrected_level
 from llmgate.stats.interval import Interval
-from llmgate.stats.paired import bca, cluster_bootstrap, cluster_t, skew_error, t_interval
+from llmgate.stats.paired import bca, cluster_t, skew_error, t_interval
 from llmgate.stats.unseen import unseen_share, widen_for_unseen
 
 if TYPE_CHECKING:
@@ -152,20 +152,6 @@ def test_clusters_of_one_are_no_clusters(values: list[float]) -> None:
     x = spread(values)
     ours, plain = cluster_t(x, list(range(len(x))), alpha=0.05), t_interval(x, alpha=0.05)
     assert (ours.lower, ours.upper) == pytest.approx((plain.lower, plain.upper))
-
-
-def test_the_cluster_bootstrap_is_never_narrower_than_its_t() -> None:
-    rng = np.random.default_rng(6)
-    for groups in (2, 3, 8, 25):
-        clusters = [int(g) for g in rng.integers(0, groups, size=200)]
-        x = rng.normal(size=200) / 10 + rng.normal(size=groups)[clusters] / 10
-        boot = cluster_bootstrap(x, clusters, alpha=0.05, rng=rng, resamples=2_000)
-        robust = cluster_t(x, clusters, alpha=0.05)
-        assert boot.lower <= robust.lower
-        assert boot.upper >= robust.upper
-        assert boot.p_negative is not None
-        assert robust.p_negative is not None
-        assert boot.p_negative >= robust.p_negative
 
 
 def test_the_skew_error_predicts_how_far_t_is_off() -> None:

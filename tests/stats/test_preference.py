@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from llmgate.errors import UndefinedError
-from llmgate.stats.paired import cluster_t
+from llmgate.stats.clusters.rule import cluster_interval
 from llmgate.stats.preference import mean_win_rate, net_wins, win_rate
 from llmgate.stats.unseen import unseen_share
 
@@ -107,14 +107,16 @@ def test_values_and_counts_agree_where_both_apply() -> None:
     assert (one.lower, one.upper) == pytest.approx((other.lower, other.upper), abs=2e-3)
 
 
-def test_clusters_are_robust() -> None:
+def test_clusters_have_their_rule() -> None:
     values = np.repeat(np.random.default_rng(1).integers(0, 3, size=40) / 2, 5)
     keys = [i // 5 for i in range(200)]
     found = mean_win_rate(values, alpha=0.05, clusters=keys)
-    robust = cluster_t(values, keys, alpha=0.05)
-    assert found.standard_error == pytest.approx(robust.standard_error)
-    assert found.lower == pytest.approx(robust.lower)
+    rule = cluster_interval(values, keys, alpha=0.05)
+    assert found.standard_error == pytest.approx(rule.standard_error)
+    assert (found.lower, found.upper) == pytest.approx((rule.lower, rule.upper))
     assert found.df == 39
+    with pytest.raises(UndefinedError, match="too few"):
+        mean_win_rate(values, alpha=0.05, clusters=[i % 4 for i in range(200)])
 
 
 def test_clusters_that_balance_out_still_vary_inside() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision.wording import percent
@@ -26,6 +26,7 @@ __all__ = [
     "CalibrationRow",
     "Cell",
     "DecisionRule",
+    "FurtherRow",
     "Requirement",
     "ServingCalibrationRow",
     "ServingRule",
@@ -204,6 +205,17 @@ class ServingCalibrationRow:
         return f"serving, {self.noise}, {self.pairs} pairs, runs vary by {percent(self.cv)}"
 
 
+class FurtherRow(Protocol):
+    """A row of a kind of its own: it says itself what is asked of it."""
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What is asked of it; never nothing."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
     """One figure that a release must show.
@@ -251,6 +263,7 @@ class Calibration:
         rows: What was found.
         notes: What was left out, and why.
         serving: What was found of the serving rule.
+        further: Rows of kinds of their own.
     """
 
     seed: int
@@ -261,11 +274,13 @@ class Calibration:
     rows: tuple[CalibrationRow, ...]
     notes: tuple[str, ...] = ()
     serving: tuple[ServingCalibrationRow, ...] = ()
+    further: tuple[FurtherRow, ...] = ()
 
     @property
     def requirements(self) -> tuple[Requirement, ...]:
         """What is asked of these rows."""
-        return (*requirements(self.rows), *serving_requirements(self.serving))
+        asked = (*requirements(self.rows), *serving_requirements(self.serving))
+        return (*asked, *(requirement for row in self.further for requirement in row.requirements))
 
     @property
     def unmet(self) -> tuple[Requirement, ...]:
@@ -295,6 +310,9 @@ def _of_row(row: CalibrationRow) -> Iterator[Requirement]:
         yield _rate("an unchanged model fails", row, unchanged, unchanged.fail_rate, row.alpha)
     if margin is not None:
         yield _rate("a lost margin passes", row, margin, margin.pass_rate, row.alpha)
+    real = row.cell(Truth.REAL_MARGIN)
+    if real is not None:
+        yield _rate("a real loss of the margin passes", row, real, real.pass_rate, row.alpha)
     if five is not None and (row.source == SIMULATED or row.pairs >= _PAIRS_FOR_FIVE_POINTS):
         yield _rate("five lost points pass", row, five, five.pass_rate, _MISSED)
     # With few clusters the promise is only an upper bound: it does not know of the bootstrap.

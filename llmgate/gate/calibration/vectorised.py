@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.calibration.clusters_together import ClusterTable, cluster_table
 from llmgate.gate.evidence.pairing import Errors, Pairs, shared
-from llmgate.gate.metrics.intervals import FEW_CASES, FEW_CLUSTERS, TOLERATED_SKEW_ERROR, compare
+from llmgate.gate.metrics.intervals import FEW_CASES, TOLERATED_SKEW_ERROR, compare
 from llmgate.record.scores import texts
+from llmgate.stats.clusters.subsets import least_groups
 from llmgate.stats.sequential.looks import equal_fractions, obrien_fleming
 from llmgate.stats.unseen import unseen_share
 
@@ -25,6 +27,7 @@ __all__ = [
     "Draws",
     "EarlyStops",
     "Verdicts",
+    "decide_clusters",
     "decide_counts",
     "decide_draws",
     "decide_looks",
@@ -181,25 +184,59 @@ def decide_draws(draws: Draws, *, margin: float, alpha: float) -> Verdicts:
         alpha: One-sided error rate.
     """
     n, differences = draws.sizes, draws.candidate - draws.champion
-    groups = _clusters_of(draws)
-    alone = np.ones(draws.count, dtype=bool) if groups is None else groups == n
+    table = None if draws.clusters is None else cluster_table(draws.draw, draws.clusters, differences, count=len(n))
+    alone = np.ones(draws.count, dtype=bool) if table is None else table.groups == n
     simple = alone & _binary(draws)
     better = np.bincount(draws.draw, weights=differences > 0, minlength=draws.count).astype(np.int64)
     worse = np.bincount(draws.draw, weights=differences < 0, minlength=draws.count).astype(np.int64)
     exact = decide_counts(better, worse, n, margin=margin, alpha=alpha)
-    passed, failed = exact.passed & simple, exact.failed & simple
-    for chosen, bounds_of in ((alone & ~simple, _independent), (~alone, _clustered)):
-        if not chosen.any():
-            continue
-        bounds = bounds_of(draws, differences, alpha)
-        passes = bounds.lower > -margin
-        fails = ~passes & (bounds.upper < 0.0)
-        ask = chosen & bounds.ask & (passes | fails)
-        passed |= chosen & ~ask & passes
-        failed |= chosen & ~ask & fails
-        for draw in np.flatnonzero(ask).tolist():
-            passed[draw], failed[draw] = _asked(draws, draw, margin, alpha)
-    return Verdicts(passed=passed, failed=failed)
+    kinds = [Verdicts(passed=exact.passed & simple, failed=exact.failed & simple)]
+    if (chosen := alone & ~simple).any():
+        bounds = _independent(draws, differences, alpha)
+        passes = chosen & (bounds.lower > -margin)
+        fails = chosen & ~passes & (bounds.upper < 0.0)
+        kinds.append(_asked_where(bounds.ask, Verdicts(passed=passes, failed=fails), draws, margin=margin, alpha=alpha))
+    if table is not None and (chosen := ~alone).any():
+        found, unsure = decide_clusters(table, margin=margin, alpha=alpha)
+        found = Verdicts(passed=found.passed & chosen, failed=found.failed & chosen)
+        kinds.append(_asked_where(unsure, found, draws, margin=margin, alpha=alpha))
+    return Verdicts(
+        passed=np.logical_or.reduce([kind.passed for kind in kinds]),
+        failed=np.logical_or.reduce([kind.failed for kind in kinds]),
+    )
+
+
+def decide_clusters(
+    table: ClusterTable, *, margin: float, alpha: float, only_pass: bool = False
+) -> tuple[Verdicts, NDArray[np.bool_]]:
+    """The verdicts on sums of clusters.
+
+    Args:
+        table: Differences by cluster, all in [−1, 1].
+        margin: Non-inferiority margin.
+        alpha: One-sided error rate.
+        only_pass: Whether only PASS is asked for, which costs less.
+
+    Returns:
+        The verdicts; and where clusters are alike, so that the gate would look into them: its verdict is then none or
+        the one that is given, which it is for differences that are all equal.
+    """
+    bounds = _clustered(table, alpha)
+    enough = table.groups >= least_groups(alpha)
+    passes = enough & (bounds.lower > -margin)
+    passes &= bounds.ask | table.subsets_allow(passes & ~bounds.ask, limit=-margin, above=True, alpha=alpha)
+    fails = np.zeros(len(passes), dtype=bool)
+    if not only_pass:
+        fails = enough & ~passes & (bounds.upper < 0.0)
+        fails &= bounds.ask | table.subsets_allow(fails & ~bounds.ask, limit=0.0, above=False, alpha=alpha)
+    return Verdicts(passed=passes, failed=fails), bounds.ask
+
+
+def _asked_where(unsure: NDArray[np.bool_], found: Verdicts, draws: Draws, *, margin: float, alpha: float) -> Verdicts:
+    """What was found, and what the gate itself says where bounds are only outer ones and would decide something."""
+    for draw in np.flatnonzero(unsure & (found.passed | found.failed)).tolist():
+        found.passed[draw], found.failed[draw] = _asked(draws, draw, margin, alpha)
+    return found
 
 
 def _asked(draws: Draws, draw: int, margin: float, alpha: float) -> tuple[bool, bool]:
@@ -216,22 +253,6 @@ def _binary(draws: Draws) -> NDArray[np.bool_]:
     for side in (draws.candidate, draws.champion):
         graded |= (side != 0.0) & (side != 1.0)
     return np.asarray(_sums(draws, graded.astype(np.float64)) == 0.0)
-
-
-def _clusters_of(draws: Draws) -> NDArray[np.int64] | None:
-    """How many clusters each data set has."""
-    if draws.clusters is None:
-        return None
-    owners, _ = _numbered(draws)
-    return np.bincount(owners, minlength=draws.count)
-
-
-def _numbered(draws: Draws) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The data set of each cluster, and the cluster of each case, over all data sets."""
-    codes = np.zeros_like(draws.draw) if draws.clusters is None else draws.clusters
-    span = int(codes.max()) + 1
-    keys, cluster = np.unique(draws.draw * span + codes, return_inverse=True)
-    return keys // span, cluster
 
 
 def _independent(draws: Draws, differences: NDArray[np.float64], alpha: float) -> _Bounds:
@@ -253,23 +274,18 @@ def _independent(draws: Draws, differences: NDArray[np.float64], alpha: float) -
     return _widened(mean, reach, draws.sizes, ask, alpha)
 
 
-def _clustered(draws: Draws, differences: NDArray[np.float64], alpha: float) -> _Bounds:
-    """Cluster-robust t, which the cluster bootstrap is never narrower than."""
-    owners, cluster = _numbered(draws)
-    sums = np.bincount(cluster, weights=differences, minlength=len(owners))
-    sizes = np.bincount(cluster, minlength=len(owners)).astype(np.float64)
-    n, groups = draws.sizes.astype(np.float64), np.bincount(owners, minlength=draws.count)
-    mean = np.bincount(owners, weights=sums, minlength=draws.count) / n
-    scores = sums - mean[owners] * sizes
-    starts = np.searchsorted(owners, np.arange(draws.count))
-    largest, widest = np.maximum.reduceat(np.abs(scores), starts), np.maximum.reduceat(sizes, starts)
-    # No spread between clusters, equal values and a single cluster are cases of their own: the gate has them.
-    special_case = (groups < 2) | (largest <= 1e-9 * widest)
-    df = np.maximum(groups - 1.0, 1.0)
-    spread = np.bincount(owners, weights=scores * scores, minlength=draws.count)
-    se = np.sqrt(groups / df * spread) / n
-    reach = np.where(special_case, 0.0, special.stdtrit(df, 1.0 - alpha) * se)
-    return _widened(mean, reach, draws.sizes, special_case | (groups < FEW_CLUSTERS), alpha)
+def _clustered(table: ClusterTable, alpha: float) -> _Bounds:
+    """What the two t bounds and what stayed unseen leave; subsets of clusters are asked besides."""
+    # No spread between clusters and equal values are cases of their own: the gate has them.
+    alike = table.alike
+    lower, upper = table.student_bounds(alpha)
+    mean, sizes = table.means, table.over(table.sizes).astype(np.int64)
+    found = _widened(mean, np.zeros(len(mean)), sizes, alike, alpha)
+    return _Bounds(
+        lower=np.where(alike, found.lower, np.minimum(lower, found.lower)),
+        upper=np.where(alike, found.upper, np.maximum(upper, found.upper)),
+        ask=alike,
+    )
 
 
 def _widened(

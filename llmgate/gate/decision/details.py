@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llmgate.gate.decision.cluster_words import cluster_sentence, few_clusters
 from llmgate.gate.decision.types import MetricDecision, SliceDecision, Verdict
 from llmgate.gate.decision.wording import count, name_some, one_line, points, share, short_name, short_names, verb
 
@@ -73,6 +74,7 @@ def _details(decision: Decision) -> Iterator[tuple[str, str]]:
         scores = sum(metric.evaluated for metric in compared)
         changed = f"{better + worse:,} of {count(scores, 'gated score')} changed"
         yield "Flips", f"{changed}: {better:,} better, {worse:,} worse."
+    yield from _clusters(decision, gates)
     yield from _chances(decision, gates)
     if decision.slices:
         yield "Slices", _slices(decision)
@@ -141,6 +143,16 @@ def _runs(decision: Decision) -> str:
     return f"{lead}. Not all count: {name_some(short)}." if short else f"{lead}{', all valid' if sizes[-1] else ''}."
 
 
+def _clusters(decision: Decision, gates: Sequence[MetricDecision]) -> Iterator[tuple[str, str]]:
+    """Of the gate whose clusters tell least."""
+    names = dict(zip(map(id, decision.metrics), short_names(decision.metrics), strict=True))
+    known = [(metric.cluster_facts, names[id(metric)]) for metric in gates if metric.cluster_facts]
+    if known:
+        facts, name = min(known, key=lambda one: one[0].effective)
+        lead = "" if len(gates) == 1 else f"{name}: "
+        yield "Clusters", f"{lead}{' '.join(filter(None, (cluster_sentence(facts), few_clusters(facts))))}"
+
+
 def _chances(decision: Decision, gates: Sequence[MetricDecision]) -> Iterator[tuple[str, str]]:
     """Of the gate that an identical model passes most rarely."""
     names = dict(zip(map(id, decision.metrics), short_names(decision.metrics), strict=True))
@@ -169,8 +181,10 @@ def chances_sentence(metric: MetricDecision) -> str:
         who, loss = "An unchanged server", f"a true loss of {points(metric.margin)} %"
     if metric.two_sided:
         loss = f"a true change by a factor of {1.0 + metric.margin:.6g}"
+    # Of clusters only the robust t is reckoned with, and the rule is never narrower.
+    most = "at most " if metric.cluster_facts else ""
     return (
-        f"{who} would pass this gate {share(metric.pass_if_unchanged)} of the time"
+        f"{who} would pass this gate {most}{share(metric.pass_if_unchanged)} of the time"
         f"{f' ({basis})' if basis else ''}; {loss} would pass at most {share(metric.pass_if_margin_lost)} of the time."
     )
 

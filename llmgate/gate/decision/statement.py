@@ -37,7 +37,7 @@ _HEADLINE: Final = (
 )
 
 LATER_OF_MODELS: Final = frozenset({"adapter", "base", "revision"})
-_LATER: Final = ("as_baseline", "counted", "unit")
+_LATER: Final = ("as_baseline", "cluster_facts", "counted", "unit")
 """Fields that were added later, and are left out where they are false or empty."""
 
 DECISION_MAJOR = 1

@@ -11,6 +11,7 @@ from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
 from llmgate.gate.decision.look_types import LookDecision
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
+from llmgate.stats.clusters.facts import ClusterFacts
 
 __all__ = [
     "ASK_AGAIN",
@@ -126,6 +127,7 @@ class MetricDecision:
             runs in this unit, as are `min` and `max`; `delta`, `lower`, `upper` and `margin` are relative changes, more
             than 0 being better whatever the direction (−0.04: 4 % less throughput, or 4 % more latency), except for a
             threshold, whose bounds are in the unit. `expected` and `evaluated` count pairs of runs.
+        cluster_facts: How much the clusters tell, None where no two cases share one.
     """
 
     suite: str
@@ -165,6 +167,7 @@ class MetricDecision:
     labels_digest: str = ""
     admission: Literal["", "admitted", "unadmitted"] = ""
     unit: str = ""
+    cluster_facts: ClusterFacts | None = None
 
     @property
     def gates(self) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.metrics.metric import HypothesisTest
-from llmgate.stats.paired import bca, cluster_bootstrap, cluster_t, skew_error, t_interval
+from llmgate.stats.clusters.rule import check_groups, cluster_interval
+from llmgate.stats.paired import bca, skew_error, t_interval
 from llmgate.stats.proportion import PairedCounts, clopper_pearson, p_below, tango
 from llmgate.stats.unseen import widen_for_unseen
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEW_CASES",
-    "FEW_CLUSTERS",
     "TOLERATED_SKEW_ERROR",
     "against_margin",
     "against_minimum",
@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 FEW_CASES = 50
-FEW_CLUSTERS = 30
 TOLERATED_SKEW_ERROR = 0.2
 """Share of alpha by which skewness may move the error of a t interval before the bootstrap takes over."""
 _BOOTSTRAP_DRAWS = 20_000_000
@@ -42,11 +41,11 @@ def compare(pairs: Pairs, *, margin: float, alpha: float) -> HypothesisTest:
 
     Right-or-wrong scores without clusters take Tango's interval; that includes repeats that always agreed. Other
     scores without clusters take the paired t, or the BCa bootstrap below 50 cases and where skewness would move the
-    error of t by more than a fifth of alpha. With clusters it is the cluster-robust t, below 30 clusters the cluster
-    bootstrap. All but Tango's are widened by what stayed unseen (see `stats.unseen`).
+    error of t by more than a fifth of alpha. Clusters have a rule of their own, see `stats.clusters.rule`. All but
+    Tango's are widened by what stayed unseen (see `stats.unseen`).
 
     Raises:
-        UndefinedError: If there are no pairs, or all belong to one cluster.
+        UndefinedError: If there are no pairs, or too few clusters to decide at alpha.
     """
     if pairs.champion is None:
         raise UndefinedError("there is no champion to compare with")
@@ -68,7 +67,7 @@ def compare_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> Hypot
     methods as `compare`, on score − minimum.
 
     Raises:
-        UndefinedError: If there are no cases, or all belong to one cluster.
+        UndefinedError: If there are no cases, or too few clusters to decide at alpha.
     """
     if pairs.simple:
         right, cases = int(np.sum(pairs.candidate)), len(pairs.candidate)
@@ -89,13 +88,14 @@ def compare_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> Hypot
 def _graded(values: NDArray[np.float64], pairs: Pairs, *, alpha: float, floor: float, ceiling: float) -> Interval:
     if pairs.clusters is not None and np.all(pairs.clusters == pairs.clusters[0]):
         raise UndefinedError(f"all {len(values)} cases belong to one cluster, so their spread is unknown")
+    if pairs.clusters is not None:
+        check_groups(len(np.unique(pairs.clusters)), alpha=alpha)
     interval = None
     if len(values) and not np.all(values == values[0]):
-        rng = np.random.default_rng(pairs.seed)
         if pairs.clusters is not None:
-            interval = _clustered(values, pairs.clusters, alpha, rng)
+            interval = _clustered(values, pairs.clusters, alpha, floor, ceiling)
         else:
-            interval = _independent(values, alpha, rng)
+            interval = _independent(values, alpha, np.random.default_rng(pairs.seed))
     return widen_for_unseen(values, interval, alpha=alpha, floor=floor, ceiling=ceiling)
 
 
@@ -109,20 +109,13 @@ def _independent(values: NDArray[np.float64], alpha: float, rng: np.random.Gener
 
 
 def _clustered(
-    values: NDArray[np.float64], clusters: NDArray[np.int64], alpha: float, rng: np.random.Generator
+    values: NDArray[np.float64], clusters: NDArray[np.int64], alpha: float, floor: float, ceiling: float
 ) -> Interval:
-    groups = len(np.unique(clusters))
     try:
-        robust = cluster_t(values, clusters, alpha=alpha)
+        return cluster_interval(values, clusters, alpha=alpha, floor=floor, ceiling=ceiling)
     except UndefinedError:
         # Clusters that balance out exactly have no spread between them; what is inside them still varies.
         return t_interval(values, alpha=alpha)
-    if groups >= FEW_CLUSTERS:
-        return robust
-    try:
-        return cluster_bootstrap(values, clusters, alpha=alpha, rng=rng, resamples=_resamples(groups))
-    except UndefinedError:
-        return robust
 
 
 def _resamples(units: int) -> int:

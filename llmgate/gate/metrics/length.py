@@ -35,7 +35,7 @@ _LEAST_REACH: Final = math.log(10.0)
 def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> HypothesisTest:
     """Candidate against champion, by the mean logarithm of the ratio of their lengths.
 
-    Two one-sided paired t tests, cluster-robust with clusters, widened by what stayed unseen: an answer that nobody saw
+    Two one-sided paired t tests, with clusters by their rule, widened by what stayed unseen: an answer that nobody saw
     may be as much longer or shorter as the longest answer of the suite is longer than the shortest, and at least ten
     times as long or a tenth.
 
@@ -48,7 +48,7 @@ def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> HypothesisT
         Its interval is that of the log ratio; `worse` means changed, in whichever direction.
 
     Raises:
-        UndefinedError: If there are no pairs, or all belong to one cluster.
+        UndefinedError: If there are no pairs, or too few clusters to decide at alpha.
     """
     if pairs.champion is None:
         raise UndefinedError("there is no champion to compare with")

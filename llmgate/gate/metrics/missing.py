@@ -4,9 +4,9 @@ Never a PASS that the full data would not give: however the missing scores turn 
 passes, by the method that would then be chosen, and no slice fails. A FAIL is only ever made by what was observed, and
 nothing that is missing takes it back. More than the policy's share of missing cases bars a PASS whatever they may be.
 
-There is a proof for right-or-wrong scores and for the two t intervals (see `stats.completions`). Where the bootstrap
-might be chosen, where labels correct the scores, for output features, in suites that may stop early, and where a case
-is not even listed or may have an assert that must never fail, what is missing bars a PASS.
+There is a proof for right-or-wrong scores, for the t interval and for clusters (see `stats.completions`). Where the
+bootstrap might be chosen, where labels correct the scores, for output features, in suites that may stop early, and
+where a case is not even listed or may have an assert that must never fail, what is missing bars a PASS.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.decision.wording import count, verb
 from llmgate.gate.metrics.intervals import (
     FEW_CASES,
-    FEW_CLUSTERS,
     TOLERATED_SKEW_ERROR,
     compare,
     compare_with_minimum,
 )
 from llmgate.gate.metrics.slices import SliceCases, compare_slice, slice_p
+from llmgate.stats.clusters.subsets import least_groups
 from llmgate.stats.completions import Completions
 from llmgate.stats.multiplicity import holm
 
@@ -173,9 +173,9 @@ def differences(everyone: Pairs) -> Completions:
 
 
 def surely_student(ends: Completions, *, alpha: float) -> bool:
-    """Whether `compare` takes the interval of t, or the cluster-robust one, however the missing scores turn out."""
+    """Whether `compare` takes the interval of t, or that of clusters, however the missing scores turn out."""
     if ends.clusters is not None:
-        return ends.groups >= FEW_CLUSTERS and ends.clusters_differ
+        return ends.decidable(alpha=alpha)
     return len(ends.lowest) >= FEW_CASES and ends.most_skew_error(alpha=alpha) <= TOLERATED_SKEW_ERROR * alpha
 
 
@@ -217,9 +217,9 @@ def incomplete(pairs: Pairs) -> bool:
 
 def _incomplete_slice(test: MetricTest, pairs: Pairs) -> Iterator[tuple[bool, float]]:
     margin, alpha = test.margin, test.policy.alpha
-    if margin is None or (pairs.clusters is not None and np.all(pairs.clusters == pairs.clusters[0])):
-        return  # Its spread would be unknown, so it would not be tested.
     ends, least = differences(pairs), list[float]()
+    if margin is None or (pairs.clusters is not None and ends.groups < least_groups(alpha)):
+        return  # So few clusters decide nothing, so it would not be tested.
     lost = ends.least_mean < 0.0 and bool(_compared(pairs, ends, margin=margin, alpha=alpha))
     if maybe_simple(pairs):
         worst = at_worst(pairs)

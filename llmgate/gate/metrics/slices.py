@@ -42,8 +42,8 @@ def decide_slices(tests: Sequence[MetricTest], policy: Policy) -> tuple[SliceDec
         policy: Names the slice fields.
 
     Returns:
-        One entry per metric, field and value with enough cases, in that order. A slice whose cases all belong to one
-        cluster has no known spread and is left out; so is, of a metric that labels correct, one with too few labels.
+        One entry per metric, field and value with enough cases, in that order. A slice whose cases belong to too few
+        clusters to decide anything is left out; so is, of a metric that labels correct, one with too few labels.
     """
     parts = SliceCases()
     tested = [
@@ -119,7 +119,7 @@ def _tested(test: MetricTest, field: SlicePolicy, parts: SliceCases) -> Iterator
 
 
 def compare_slice(test: MetricTest, pairs: Pairs) -> HypothesisTest | None:
-    """A metric's comparison within a slice, None if its spread is unknown."""
+    """A metric's comparison within a slice, None if it has too few clusters or labels to tell."""
     if test.margin is None:
         return None
     run = compare_corrected if test.corrected else compare

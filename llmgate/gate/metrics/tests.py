@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision.types import ASK_AGAIN, NOTHING_TO_COMPARE, SCORE_AGAIN, Problem
 from llmgate.gate.decision.wording import count, points
@@ -127,8 +125,6 @@ def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None, *, ask
     elif margin is None:
         margin, note = default_margin(pairs.expected)
         notes.append(note)
-    if pairs.clusters is not None:
-        notes.append(f"{count(len(np.unique(pairs.clusters)), 'cluster')} of cases that belong together.")
     untested = MetricTest(
         policy=policy, pairs=pairs, margin=margin, labels=labelled_cases(pairs),
         labels_digest=sheet.digest if sheet else "", problem=_unevaluated(policy, pairs, ask_again),

@@ -9,6 +9,7 @@ import numpy as np
 
 from llmgate.gate.decision.types import Flip, MetricDecision, Verdict
 from llmgate.gate.metrics.chances import pass_chances
+from llmgate.gate.metrics.clusters import cluster_facts_of, cluster_notes
 from llmgate.gate.metrics.length import length_reason, with_lengths
 from llmgate.gate.metrics.reasons import metric_reason
 from llmgate.record.output_features import OutputFeature
@@ -46,6 +47,7 @@ def conclude(test: MetricTest, adjusted: tuple[float, ...], *, adjusted_for: int
     lengths = policy.trait is OutputFeature.LENGTH
     main = test.comparison or test.floor
     barred = (f"{test.problem.what}.",) if test.problem and not policy.gates else ()
+    facts = cluster_facts_of(test)
     decision = MetricDecision(
         suite=policy.suite,
         metric=policy.metric,
@@ -63,7 +65,8 @@ def conclude(test: MetricTest, adjusted: tuple[float, ...], *, adjusted_for: int
         errors=pairs.errors.count if pairs else 0,
         p_worse=adjusted[0] if adjusted else None,
         reason=(length_reason if lengths else metric_reason)(test, verdict, adjusted, adjusted_for=adjusted_for),
-        notes=(*test.notes, *barred),
+        notes=(*test.notes, *cluster_notes(facts), *barred),
+        cluster_facts=facts,
     )
     return with_lengths(decision, test) if lengths else _with_scores(decision, test)
 

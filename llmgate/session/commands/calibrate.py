@@ -13,8 +13,9 @@ import numpy as np
 
 from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
+from llmgate.gate.calibration.clustered import CLUSTERED_DESIGNS, real_clusters, simulate_clusters
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
-from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, ServingCalibrationRow
+from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, FurtherRow, ServingCalibrationRow
 from llmgate.gate.calibration.serving import serving_cases, simulate_serving
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from llmgate.gate.calibration.clustered import ClusteredDesign
     from llmgate.gate.calibration.resampled import SystemPair
     from llmgate.gate.calibration.serving import ServingCase
     from llmgate.gate.calibration.simulated import SimulatedDesign
     from llmgate.session.progress import Progress
 
-    Found = tuple[CalibrationRow | ServingCalibrationRow, ...]
+    Found = tuple[CalibrationRow | ServingCalibrationRow | FurtherRow, ...]
     Job = partial[Found]
 
 __all__ = ["MARGIN", "Effort", "RealData", "calibrate", "read_folder", "write_calibration"]
@@ -43,6 +45,8 @@ MARGIN: Final = 0.03
 SIZES: Final = (100, 300, 1000)
 CASES_PER_JOB: Final = 12
 """Of serving: together they take about as long as another design."""
+ALL: Final = 1_000_000
+"""More comparisons than any data set has."""
 NEARLY: Final = 0.9
 """Share of a size that two systems have to share: 299 items stand for 300."""
 
@@ -142,6 +146,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     choosing, drawing, serving = np.random.SeedSequence(seed).spawn(3)
     planned: list[Job] = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
     planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
+    planned += [partial(_simulate_clusters, design, effort.repetitions) for design in CLUSTERED_DESIGNS]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -161,6 +166,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         rows=tuple(row for row in measured if isinstance(row, CalibrationRow)),
         notes=tuple(dict.fromkeys(notes)),
         serving=tuple(row for row in measured if isinstance(row, ServingCalibrationRow)),
+        further=tuple(row for row in measured if not isinstance(row, CalibrationRow | ServingCalibrationRow)),
     )
 
 
@@ -243,6 +249,9 @@ def _real(results: PairedResults, effort: Effort, rng: np.random.Generator, note
         scores = f"{kind}, whole clusters"
         sampling = Sampling(source=results.name, scores=scores, size=None, repetitions=effort.clustered)
         yield partial(_resample, fewer.pairs, sampling)
+        # Sums of clusters cost so little that all comparisons are made, those that score too little to lose more too.
+        every = choose(results, loss=0.0, most=ALL, rng=rng)
+        yield partial(_real_clusters, every.pairs, results.name)
 
 
 def _serve(cases: Sequence[ServingCase], repetitions: int, source: np.random.SeedSequence) -> Found:
@@ -260,8 +269,19 @@ def _simulate_looks(design: SimulatedDesign, repetitions: int, source: np.random
     return simulate_looks(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
+def _simulate_clusters(design: ClusteredDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
+    rng = np.random.default_rng(source)
+    return (simulate_clusters(design, rng=rng, repetitions=repetitions, alpha=DEFAULT_ALPHA),)
+
+
+def _real_clusters(pairs: Sequence[SystemPair], name: str, source: np.random.SeedSequence) -> Found:
+    row = real_clusters(pairs, source=name, rng=np.random.default_rng(source), alpha=DEFAULT_ALPHA)
+    return () if row is None else (row,)
+
+
 def _resample(pairs: Sequence[SystemPair], sampling: Sampling, source: np.random.SeedSequence) -> Found:
     rng = np.random.default_rng(source)
     planted = resample(pairs, sampling, rng=rng, margin=MARGIN, alpha=DEFAULT_ALPHA)
-    real = real_losses(pairs, sampling, rng=rng, alpha=DEFAULT_ALPHA)
+    # Real losses of whole clusters have rows of their own.
+    real = None if sampling.size is None else real_losses(pairs, sampling, rng=rng, alpha=DEFAULT_ALPHA)
     return planted if real is None else (*planted, real)

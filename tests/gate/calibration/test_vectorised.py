@@ -11,6 +11,7 @@ from support.tables import decide_tables
 from llmgate.errors import UndefinedError
 from llmgate.gate.calibration.vectorised import Draws, decide_counts, decide_draws, tango_scores
 from llmgate.gate.decision.types import Verdict
+from llmgate.gate.metrics.intervals import compare
 from llmgate.record.scores import Items, ScoreTable
 from llmgate.stats.proportion import PairedCounts, tango, tango_z
 
@@ -92,6 +93,52 @@ def test_the_same_verdicts_as_the_gate_on_clusters(kind: str, groups: int, size:
     verdicts = together(draws, 0.08)
     assert verdicts == one_by_one(draws, 0.08)
     assert len(set(verdicts)) > 1 or groups == 2
+
+
+def unequal(rng: np.random.Generator, kind: int, n: int) -> np.ndarray:
+    """Cluster codes: one that holds half, geometric sizes, or 3 large ones and the rest alone."""
+    if kind == 0:
+        return rng.permutation(np.where(np.arange(n) < n // 2, 0, 1 + np.arange(n) // 10))
+    if kind == 1:
+        return np.sort(np.minimum(rng.geometric(0.12, n), 25))
+    return np.where(np.arange(n) < 3 * n // 4, np.arange(n) % 3, np.arange(n))
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+@pytest.mark.parametrize("n", [90, 400, 1_400])
+def test_the_same_verdicts_as_the_gate_on_unequal_and_skewed_clusters(kind: int, n: int) -> None:
+    rng = np.random.default_rng([kind, n])
+    sides, clusters = [], []
+    for lost in (0.0, 0.02, 0.05, 0.2):
+        for _ in range(6):
+            codes = unequal(rng, kind, n)
+            # What is lost is lost by whole clusters.
+            hit = rng.random(int(codes.max()) + 1) < lost
+            champion = rng.random(n) < 0.8
+            candidate = np.where(rng.random(n) < 0.1, rng.random(n) < 0.8, champion) & ~hit[codes]
+            sides.append((candidate, champion))
+            clusters.append(codes)
+    draws = draws_of(sides, clusters)
+    verdicts = together(draws, 0.05)
+    assert verdicts == one_by_one(draws, 0.05)
+    assert len(set(verdicts)) > 1 or n == 90
+
+
+@pytest.mark.parametrize("alpha", [4e-5, 0.003, 0.2])
+def test_the_same_verdicts_at_the_tails_of_looks(alpha: float) -> None:
+    rng = np.random.default_rng(round(1e6 * alpha))
+    sides = [right_or_wrong(rng, 300, lost) for lost in (0.0, 0.0, 0.5) for _ in range(5)]
+    draws = draws_of(sides, [np.arange(300) // size for size in (10, 40, 10, 40, 2) * 3])
+    found = decide_draws(draws, margin=0.1, alpha=alpha)
+    for one in range(draws.count):
+        chosen = np.flatnonzero(draws.draw == one)
+        try:
+            wanted = compare(draws.pairs(int(chosen[0]), int(chosen[-1]) + 1), margin=0.1, alpha=alpha)
+        except UndefinedError:
+            assert not (found.passed[one])
+            assert not (found.failed[one])
+            continue
+        assert (found.passed[one], found.failed[one]) == (wanted.passed, wanted.worse)
 
 
 def test_the_kinds_together_reach_every_verdict() -> None:

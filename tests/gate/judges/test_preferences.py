@@ -75,7 +75,7 @@ def test_clusters_are_respected() -> None:
     found = only(record(points, clusters=keys))
     wanted = mean_win_rate(np.array(points), alpha=0.05, clusters=keys)
     assert (found.lower, found.upper) == (wanted.lower, wanted.upper)
-    assert found.method.startswith("cluster-robust t")
+    assert found.method.startswith("clusters: ")
     one = only(record(points, clusters=["d"] * 60))
     assert one.rate is None
     assert "belong to one cluster" in one.method

@@ -127,6 +127,20 @@ def test_a_slice_of_one_cluster_has_no_known_spread_and_does_not_end_the_decisio
     assert [one.value for one in decision.slices] == ["b"]
 
 
+@pytest.mark.parametrize(("groups", "tested"), [(4, ["b"]), (5, ["a", "b"])])
+def test_a_slice_of_too_few_clusters_is_left_out(groups: int, tested: list[str]) -> None:
+    topics: Sequence[str | None] = ["a"] * 100 + ["b"] * 100
+    clusters: Sequence[str | None] = [f"a{i % groups}" for i in range(100)] + [f"b{i // 2}" for i in range(100)]
+    candidate = np.ones(200)
+    candidate[:63] = 0.0
+    decision = decide_by(
+        table_of(candidate, topics, clusters=clusters), table_of(np.ones(200), topics, clusters=clusters), policy()
+    )
+    assert [one.value for one in decision.slices] == tested
+    # 5 clusters of the same sign: 1 subset of 32, by two slices 2 of 32, is no proof at 1 %.
+    assert not any(one.failed for one in decision.slices)
+
+
 def test_cases_without_a_score_are_not_in_a_slice_and_bar_the_pass() -> None:
     topics: Sequence[str | None] = ["a"] * 1000
     decision = decide_by(table_of(np.ones(1000), topics, errors=(3,)), table_of(np.ones(1000), topics), policy())

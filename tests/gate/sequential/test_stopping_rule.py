@@ -221,6 +221,34 @@ def test_a_suite_stops_when_it_is_settled(better: int, worse: int, reason: str) 
     assert settled(measured, Policy(metrics=(GATE,)), champion=True) == reason
 
 
+def clustered_evidence(groups: int, lost: float) -> tuple[Evidence, Evidence]:
+    """Clusters of ten, of which each loses nearly the same."""
+    scores = [0.9 - lost * (1.0 + 0.01 * (i // 10 % 7)) for i in range(10 * groups)]
+    candidate, champion = (
+        ScoreTable.of(
+            (ItemScore(item_id=f"{i:04d}", score=score, cluster=f"k{i // 10}") for i, score in enumerate(side)),
+            suite="s",
+            metric="m",
+        )
+        for side in (scores, [0.9] * len(scores))
+    )
+    return Evidence(tables=(candidate,)), Evidence(tables=(champion,))
+
+
+def test_a_look_with_too_few_clusters_decides_nothing_and_crashes_nothing() -> None:
+    """At the tail of the first of five looks, 4.4e-5, it takes 15 clusters; later ones are content with fewer."""
+    policy = Policy(metrics=(GATE,))
+    for groups, look, reason in ((14, 1, ""), (20, 1, "m fails"), (14, 2, "m fails"), (4, 5, ""), (6, 5, "m fails")):
+        found = run_test_at(GATE, *clustered_evidence(groups, 0.3), point_of(10 * groups, look))
+        assert settled([found], policy, champion=True) == reason, (groups, look)
+        if not reason:
+            assert found.comparison is None
+            assert found.problem is not None
+            assert "too few to decide" in found.problem.what
+    good = run_test_at(GATE, *clustered_evidence(60, 0.001), point_of(600, 4))
+    assert settled([good], policy, champion=True) == "every gating metric passes"
+
+
 def test_every_gating_metric_has_to_pass_and_watched_ones_do_not() -> None:
     other, watched = replace(GATE, metric="other"), replace(GATE, metric="seen", role=Role.WATCH)
     good = run_test_at(GATE, *evidence(30, 30, 900), point_of(900))

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from llmgate.cli import main
 from llmgate.errors import UsageError
+from llmgate.gate.calibration.clustered_rows import ClusteredRow
 from llmgate.gate.calibration.results import Calibration, Cell, Truth
 from llmgate.session.commands import calibrate as module
 from llmgate.session.commands.calibrate import Effort, RealData, read_folder
@@ -136,7 +137,10 @@ def test_clusters_are_drawn_whole_and_the_processes_do_not_matter(tmp_path: Path
     one = module.calibrate(data, effort=effort, seed=2, progress=progress)
     two = module.calibrate(data, effort=effort, seed=2, progress=progress, jobs=2)
     assert one == two
-    assert [row.scores for row in one.rows if row.clustered] == ["right or wrong, whole clusters"] * 3
+    assert [row.scores for row in one.rows if row.clustered] == ["right or wrong, whole clusters"] * 2
+    assert [row.design for row in one.further if isinstance(row, ClusteredRow) and row.comparisons] == [
+        "quiz, real losses"
+    ]
 
 
 @pytest.mark.parametrize(
