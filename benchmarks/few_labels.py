@@ -63,10 +63,11 @@ from numpy.typing import NDArray
 from openqa import FILE, read_differences
 from scipy import special
 
+from llmgate.stats.corrected import ppi_bounded, ppi_mean
 from llmgate.stats.labelled.residual import score_statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 Array = NDArray[np.float64]
 
@@ -271,6 +272,69 @@ DESIGNS: Final[Mapping[str, Mapping[str, float]]] = {
 }
 
 
+def strata(cells: Array, *, labels: int, cases: int) -> tuple[float, float, float]:
+    """Labels that simple draws need for each that draws by the judge's difference need, as a ratio of variances.
+
+    Returns:
+        Proportional; twice as many of the cases on which the sides' scores differ; the best allocation there is,
+        n_h ∝ W_h·S_h, which nobody knows beforehand.
+    """
+    gains = []
+    for chances in cells:
+        kinds = [value == JUDGE for value in (-1.0, 0.0, 1.0)]
+        share = np.array([chances[kind].sum() for kind in kinds])
+        mean = np.array([chances[kind] @ PEOPLE[kind] for kind in kinds])
+        square = np.array([chances[kind] @ PEOPLE[kind] ** 2 for kind in kinds])
+        within = square / np.maximum(share, 1e-12) - (mean / np.maximum(share, 1e-12)) ** 2
+        whole = float(chances @ PEOPLE**2 - (chances @ PEOPLE) ** 2)
+        judged = float(chances @ JUDGE**2 - (chances @ JUDGE) ** 2)
+        both = float(chances @ (PEOPLE * JUDGE) - (chances @ PEOPLE) * (chances @ JUDGE))
+        weight = min(1.0, max(0.0, both / judged))
+        base, free = whole / cases, 1.0 / labels - 1.0 / cases
+        simple = base + free * (whole - 2.0 * weight * both + weight**2 * judged)
+        found = []
+        for wanted in (share, share * np.array([2.0, 1.0, 2.0]), share * np.sqrt(np.maximum(within, 0.05))):
+            drawn = np.minimum(wanted / wanted.sum() * labels, share * cases)
+            drawn[1] += labels - drawn.sum()
+            terms = share**2 * (1.0 / np.maximum(drawn, 1e-9) - 1.0 / np.maximum(share * cases, 1e-9)) * within
+            found.append(simple / (base + float(terms[share > 0.0].sum())))
+        gains.append(found)
+    proportional, twice, best = np.mean(gains, axis=0)
+    return float(proportional), float(twice), float(best)
+
+
+def clusters(sizes: Sequence[int], *, repeats: int, seed: int) -> dict[str, tuple[float, float]]:
+    """How often bounds of a lost margin of 5 points err, with 200 labels: lower and upper, of CR1 and of the rule."""
+    rng = np.random.default_rng(seed)
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    wrong = {"CR1": [0, 0], "rule": [0, 0]}
+    for _ in range(repeats):
+        tilt = rng.normal(-0.05, 0.1, len(sizes))[codes] / 2.0
+        lot = rng.random(len(codes))
+        up, down = np.clip(0.1 + tilt, 0.0, 1.0), np.clip(0.1 - tilt, 0.0, 1.0)
+        people = np.where(lot < up, 1.0, np.where(lot < up + down, -1.0, 0.0))
+        judge = np.where(rng.random(len(codes)) < 0.8, people, 0.0)
+        known = np.zeros(len(codes), dtype=np.bool_)
+        known[rng.permutation(len(codes))[:200]] = True
+        at = judge[known], people[known], judge[~known]
+        keys = codes[known].tolist(), codes[~known].tolist()
+        plain = ppi_mean(*at, alpha=ALPHA, clusters_labelled=keys[0], clusters_unlabelled=keys[1])
+        rule = ppi_bounded(
+            *at, alpha=ALPHA, floor=-1.0, ceiling=1.0, clusters_labelled=keys[0], clusters_unlabelled=keys[1]
+        )
+        for name, found in (("CR1", plain), ("rule", rule)):
+            wrong[name][0] += found.lower > -0.05
+            wrong[name][1] += found.upper < -0.05
+    return {name: (below / repeats, above / repeats) for name, (below, above) in wrong.items()}
+
+
+UNEQUAL: Final = {
+    "40 of 20": (20,) * 40,
+    "one of 41 has half": (400, *(10,) * 40),
+    "3 of 100, 200 of 2": (*(100,) * 3, *(2,) * 200),
+}
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -279,10 +343,24 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[30, 50, 75, 100, 150, 300])
     parser.add_argument("--judges", nargs="*", default=["judge_gpt4", "judge_davinci003", "judge_bem"])
     parser.add_argument("--seed", type=int, default=20241)
+    parser.add_argument("--strata", action="store_true", help="only what draws by the judge's difference would save")
+    parser.add_argument("--clusters", action="store_true", help="only corrected bounds of clusters")
     given = parser.parse_args()
     path = given.folder / FILE
     if not path.is_file():
         parser.error(f"{path}: no such file; name the folder that holds {FILE}")
+    if given.strata:
+        for judge in given.judges:
+            for labels in (50, 100, 150):
+                gains = strata(real_cells(path, judge), labels=labels, cases=1000)
+                shown = "  ".join(f"{gain:.3f}" for gain in gains)
+                print(f"{judge:<18}{labels:4d} labels of 1,000: proportional, twice, best {shown}")
+        return
+    if given.clusters:
+        for name, sizes in UNEQUAL.items():
+            found = clusters(sizes, repeats=min(400, given.repeats), seed=2)
+            print(name, {rule: f"{below:.1%} {above:.1%}" for rule, (below, above) in found.items()})
+        return
     for judge in given.judges:
         cells = real_cells(path, judge)
         print(f"\n{judge}, {len(cells)} pairs, 297 questions (1,000 where 300 have labels)")
