@@ -335,6 +335,46 @@ UNEQUAL: Final = {
 }
 
 
+def show_strata(path: Path, judges: Sequence[str]) -> None:
+    """What draws by the judge's difference would save."""
+    for judge in judges:
+        for labels in (50, 100, 150):
+            gains = strata(real_cells(path, judge), labels=labels, cases=1000)
+            shown = "  ".join(f"{gain:.3f}" for gain in gains)
+            print(f"{judge:<18}{labels:4d} labels of 1,000: proportional, twice, best {shown}")
+
+
+def show_clusters(repeats: int) -> None:
+    """Corrected bounds of clusters."""
+    for name, sizes in UNEQUAL.items():
+        found = clusters(sizes, repeats=repeats, seed=2)
+        print(name, {rule: f"{below:.1%} {above:.1%}" for rule, (below, above) in found.items()})
+
+
+def show_real(path: Path, judge: str, sizes: Sequence[int], *, repeats: int, seed: int) -> None:
+    """Real pairs."""
+    cells = real_cells(path, judge)
+    print(f"\n{judge}, {len(cells)} pairs, 297 questions (1,000 where 300 have labels)")
+    for labels in sizes:
+        others = 297 - labels if labels < 250 else 1000 - labels
+        for name, held in measure(cells, labels=labels, others=others, repeats=repeats, seed=seed).items():
+            print(
+                f"{labels:4d} {name:<13} lower {held.lower.mean():6.1%} ({held.lower.min():.1%})"
+                f"  upper {held.upper.mean():6.1%} ({held.upper.min():.1%})  ±{100 * held.reach.mean():5.2f}"
+            )
+
+
+def show_made_up(sizes: Sequence[int], *, repeats: int, seed: int) -> None:
+    """Skewed, tied and rare differences."""
+    print("\nmade up, 700 other cases: lower, upper of " + ", ".join(RULES))
+    cells = np.stack([made_up(**design) for design in DESIGNS.values()])
+    for labels in sizes:
+        found = measure(cells, labels=labels, others=700, repeats=repeats, seed=seed)
+        for i, design in enumerate(DESIGNS):
+            shown = "  ".join(f"{100 * held.lower[i]:5.1f} {100 * held.upper[i]:5.1f}" for held in found.values())
+            print(f"{labels:4d} {design:<24} {shown}")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -350,35 +390,12 @@ def main() -> None:
     if not path.is_file():
         parser.error(f"{path}: no such file; name the folder that holds {FILE}")
     if given.strata:
-        for judge in given.judges:
-            for labels in (50, 100, 150):
-                gains = strata(real_cells(path, judge), labels=labels, cases=1000)
-                shown = "  ".join(f"{gain:.3f}" for gain in gains)
-                print(f"{judge:<18}{labels:4d} labels of 1,000: proportional, twice, best {shown}")
-        return
+        return show_strata(path, given.judges)
     if given.clusters:
-        for name, sizes in UNEQUAL.items():
-            found = clusters(sizes, repeats=min(400, given.repeats), seed=2)
-            print(name, {rule: f"{below:.1%} {above:.1%}" for rule, (below, above) in found.items()})
-        return
+        return show_clusters(min(400, given.repeats))
     for judge in given.judges:
-        cells = real_cells(path, judge)
-        print(f"\n{judge}, {len(cells)} pairs, 297 questions (1,000 where 300 have labels)")
-        for labels in given.labels:
-            others = 297 - labels if labels < 250 else 1000 - labels
-            found = measure(cells, labels=labels, others=others, repeats=given.repeats, seed=given.seed)
-            for name, held in found.items():
-                print(
-                    f"{labels:4d} {name:<13} lower {held.lower.mean():6.1%} ({held.lower.min():.1%})"
-                    f"  upper {held.upper.mean():6.1%} ({held.upper.min():.1%})  ±{100 * held.reach.mean():5.2f}"
-                )
-    print("\nmade up, 700 other cases: lower, upper of " + ", ".join(RULES))
-    cells = np.stack([made_up(**design) for design in DESIGNS.values()])
-    for labels in given.labels:
-        found = measure(cells, labels=labels, others=700, repeats=4 * given.repeats, seed=given.seed)
-        for i, design in enumerate(DESIGNS):
-            shown = "  ".join(f"{100 * held.lower[i]:5.1f} {100 * held.upper[i]:5.1f}" for held in found.values())
-            print(f"{labels:4d} {design:<24} {shown}")
+        show_real(path, judge, given.labels, repeats=given.repeats, seed=given.seed)
+    return show_made_up(given.labels, repeats=4 * given.repeats, seed=given.seed)
 
 
 if __name__ == "__main__":
