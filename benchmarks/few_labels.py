@@ -16,25 +16,58 @@ the nine possible (people, judge) differences, so that 100,000 comparisons take 
 "lower" and "upper" are shares of one-sided 95 % bounds that hold, on average over the pairs, and of the pair with the
 least; "±" is the mean distance of a bound from its estimate in points.
 
-Measured with 2,000 repetitions (standard error of a mean 0.1 points, of a single pair 0.5), judge_gpt4, 297 questions:
+Measured with 2,000 repetitions (standard error of a single pair 0.5 points), judge_gpt4, 297 questions, and 1,000 where
+300 have labels; in brackets the pair with the least:
 
-    MEASURED
+      30 labels t      lower  93.5% (87.2%)  upper  95.9% (93.6%)  ±13.40
+      30 labels Tango  lower  95.5% (93.8%)  upper  94.7% (91.6%)  ±14.27
+      30 PPI++ t       lower  92.9% (85.7%)  upper  95.3% (91.3%)  ±10.10
+      30 PPI++ unseen  lower  98.5% (96.1%)  upper  98.9% (96.9%)  ±15.34
+      30 PPI++ score   lower  95.5% (93.7%)  upper  96.0% (94.0%)  ±12.76
+      50 labels t      lower  94.3% (92.0%)  upper  95.5% (93.6%)  ±10.34
+      50 labels Tango  lower  95.1% (94.0%)  upper  94.5% (92.0%)  ±10.78
+      50 PPI++ t       lower  94.2% (91.0%)  upper  95.1% (92.8%)  ± 8.17
+      50 PPI++ unseen  lower  97.0% (94.4%)  upper  97.3% (94.2%)  ± 9.78
+      50 PPI++ score   lower  95.2% (94.1%)  upper  95.3% (93.7%)  ± 9.28
+      75 labels t      lower  94.4% (92.5%)  upper  95.3% (94.0%)  ± 8.42
+      75 labels Tango  lower  95.0% (93.8%)  upper  94.5% (92.7%)  ± 8.68
+      75 PPI++ t       lower  94.4% (92.2%)  upper  95.1% (93.2%)  ± 6.91
+      75 PPI++ unseen  lower  95.6% (93.7%)  upper  96.1% (94.1%)  ± 7.30
+      75 PPI++ score   lower  94.9% (93.7%)  upper  94.9% (93.7%)  ± 7.42
+     100 labels t      lower  94.6% (92.5%)  upper  95.4% (94.2%)  ± 7.28
+     100 labels Tango  lower  95.0% (93.8%)  upper  94.9% (92.8%)  ± 7.46
+     100 PPI++ t       lower  94.6% (92.8%)  upper  95.1% (93.5%)  ± 6.16
+     100 PPI++ unseen  lower  95.1% (93.7%)  upper  95.4% (93.9%)  ± 6.23
+     100 PPI++ score   lower  95.0% (93.6%)  upper  94.9% (94.0%)  ± 6.44
+     150 labels t      lower  94.6% (92.8%)  upper  95.2% (94.0%)  ± 5.94
+     150 labels Tango  lower  95.1% (94.0%)  upper  94.9% (93.6%)  ± 6.04
+     150 PPI++ t       lower  94.7% (93.0%)  upper  95.2% (94.2%)  ± 5.28
+     150 PPI++ unseen  lower  94.7% (93.0%)  upper  95.2% (94.2%)  ± 5.28
+     150 PPI++ score   lower  95.0% (93.2%)  upper  94.9% (94.0%)  ± 5.41
+     300 labels t      lower  94.8% (93.6%)  upper  95.0% (93.8%)  ± 4.19
+     300 labels Tango  lower  95.0% (94.2%)  upper  94.8% (93.4%)  ± 4.23
+     300 PPI++ t       lower  94.8% (93.5%)  upper  94.9% (94.0%)  ± 3.52
+     300 PPI++ unseen  lower  94.8% (93.5%)  upper  94.9% (94.0%)  ± 3.52
+     300 PPI++ score   lower  94.9% (94.2%)  upper  94.9% (93.5%)  ± 3.58
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from openqa import FILE, read_differences
 from scipy import special
 
+from llmgate.stats.corrected import ppi_bounded, ppi_mean
 from llmgate.stats.labelled.residual import score_statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Array = NDArray[np.float64]
 
@@ -76,7 +109,8 @@ class Drawn:
         covariance = (counts @ (PEOPLE * JUDGE)) / total - people * judge
         variance = (counts @ (JUDGE**2)) / total - judge**2
         slope = np.where(variance > 1e-12, covariance / np.maximum(variance, 1e-12), 0.0)
-        return np.clip(slope / (1.0 + self.n / self.others.sum(axis=-1)), 0.0, 1.0)
+        weight: Array = np.clip(slope / (1.0 + self.n / self.others.sum(axis=-1)), 0.0, 1.0)
+        return weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,7 +167,8 @@ def t_lower(parts: Parts) -> Array:
 def unseen_lower(parts: Parts) -> Array:
     """The same, as if a share of the cases had the least possible residual and had stayed unseen."""
     share = 1.0 - ALPHA ** (1.0 / parts.counts.sum(axis=-1))
-    return np.minimum(t_lower(parts), (1.0 - share) * (parts.mean + parts.shift) + share * (parts.shift + parts.lowest))
+    found: Array = np.minimum(t_lower(parts), parts.shift + (1.0 - share) * parts.mean + share * parts.lowest)
+    return found
 
 
 def score_lower(parts: Parts) -> Array:
@@ -181,10 +216,7 @@ def measure(
     rng = np.random.default_rng(seed)
     by_judge = np.stack([cells[:, value == JUDGE].sum(axis=1) for value in (-1.0, 0.0, 1.0)], axis=1)
     shape = (len(cells), repeats)
-    drawn = Drawn(
-        labelled=np.stack([rng.multinomial(labels, chances / chances.sum(), size=repeats) for chances in cells]) * 1.0,
-        others=np.stack([rng.multinomial(others, chances / chances.sum(), size=repeats) for chances in by_judge]) * 1.0,
-    )
+    drawn = Drawn(labelled=counts(cells, labels, repeats, rng), others=counts(by_judge, others, repeats, rng))
     truth = np.broadcast_to((cells @ PEOPLE)[:, None], shape)
     found = {}
     for name in rules:
@@ -197,6 +229,12 @@ def measure(
         (lower_held, below), (upper_held, above) = sides
         found[name] = Held(lower=lower_held, upper=upper_held, reach=(below + above) / 2.0)
     return found
+
+
+def counts(chances: Array, size: int, repeats: int, rng: np.random.Generator) -> Array:
+    """Draws of each design, shape (designs, repeats, kinds)."""
+    drawn = [rng.multinomial(size, one / one.sum(), size=repeats) for one in chances]
+    return np.stack(drawn).astype(np.float64)
 
 
 def real_cells(path: Path, judge: str) -> Array:
@@ -234,6 +272,109 @@ DESIGNS: Final[Mapping[str, Mapping[str, float]]] = {
 }
 
 
+def strata(cells: Array, *, labels: int, cases: int) -> tuple[float, float, float]:
+    """Labels that simple draws need for each that draws by the judge's difference need, as a ratio of variances.
+
+    Returns:
+        Proportional; twice as many of the cases on which the sides' scores differ; the best allocation there is,
+        n_h ∝ W_h·S_h, which nobody knows beforehand.
+    """
+    gains = []
+    for chances in cells:
+        kinds = [value == JUDGE for value in (-1.0, 0.0, 1.0)]
+        share = np.array([chances[kind].sum() for kind in kinds])
+        mean = np.array([chances[kind] @ PEOPLE[kind] for kind in kinds])
+        square = np.array([chances[kind] @ PEOPLE[kind] ** 2 for kind in kinds])
+        within = square / np.maximum(share, 1e-12) - (mean / np.maximum(share, 1e-12)) ** 2
+        whole = float(chances @ PEOPLE**2 - (chances @ PEOPLE) ** 2)
+        judged = float(chances @ JUDGE**2 - (chances @ JUDGE) ** 2)
+        both = float(chances @ (PEOPLE * JUDGE) - (chances @ PEOPLE) * (chances @ JUDGE))
+        weight = min(1.0, max(0.0, both / judged))
+        base, free = whole / cases, 1.0 / labels - 1.0 / cases
+        simple = base + free * (whole - 2.0 * weight * both + weight**2 * judged)
+        found = []
+        for wanted in (share, share * np.array([2.0, 1.0, 2.0]), share * np.sqrt(np.maximum(within, 0.05))):
+            drawn = np.minimum(wanted / wanted.sum() * labels, share * cases)
+            drawn[1] += labels - drawn.sum()
+            terms = share**2 * (1.0 / np.maximum(drawn, 1e-9) - 1.0 / np.maximum(share * cases, 1e-9)) * within
+            found.append(simple / (base + float(terms[share > 0.0].sum())))
+        gains.append(found)
+    proportional, twice, best = np.mean(gains, axis=0)
+    return float(proportional), float(twice), float(best)
+
+
+def clusters(sizes: Sequence[int], *, repeats: int, seed: int) -> dict[str, tuple[float, float]]:
+    """How often bounds of a lost margin of 5 points err, with 200 labels: lower and upper, of CR1 and of the rule."""
+    rng = np.random.default_rng(seed)
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    wrong = {"CR1": [0, 0], "rule": [0, 0]}
+    for _ in range(repeats):
+        tilt = rng.normal(-0.05, 0.1, len(sizes))[codes] / 2.0
+        lot = rng.random(len(codes))
+        up, down = np.clip(0.1 + tilt, 0.0, 1.0), np.clip(0.1 - tilt, 0.0, 1.0)
+        people = np.where(lot < up, 1.0, np.where(lot < up + down, -1.0, 0.0))
+        judge = np.where(rng.random(len(codes)) < 0.8, people, 0.0)
+        known = np.zeros(len(codes), dtype=np.bool_)
+        known[rng.permutation(len(codes))[:200]] = True
+        at = judge[known], people[known], judge[~known]
+        keys = codes[known].tolist(), codes[~known].tolist()
+        plain = ppi_mean(*at, alpha=ALPHA, clusters_labelled=keys[0], clusters_unlabelled=keys[1])
+        rule = ppi_bounded(
+            *at, alpha=ALPHA, floor=-1.0, ceiling=1.0, clusters_labelled=keys[0], clusters_unlabelled=keys[1]
+        )
+        for name, found in (("CR1", plain), ("rule", rule)):
+            wrong[name][0] += found.lower > -0.05
+            wrong[name][1] += found.upper < -0.05
+    return {name: (below / repeats, above / repeats) for name, (below, above) in wrong.items()}
+
+
+UNEQUAL: Final = {
+    "40 of 20": (20,) * 40,
+    "one of 41 has half": (400, *(10,) * 40),
+    "3 of 100, 200 of 2": (*(100,) * 3, *(2,) * 200),
+}
+
+
+def show_strata(path: Path, judges: Sequence[str]) -> None:
+    """What draws by the judge's difference would save."""
+    for judge in judges:
+        for labels in (50, 100, 150):
+            gains = strata(real_cells(path, judge), labels=labels, cases=1000)
+            shown = "  ".join(f"{gain:.3f}" for gain in gains)
+            print(f"{judge:<18}{labels:4d} labels of 1,000: proportional, twice, best {shown}")
+
+
+def show_clusters(repeats: int) -> None:
+    """Corrected bounds of clusters."""
+    for name, sizes in UNEQUAL.items():
+        found = clusters(sizes, repeats=repeats, seed=2)
+        print(name, {rule: f"{below:.1%} {above:.1%}" for rule, (below, above) in found.items()})
+
+
+def show_real(path: Path, judge: str, sizes: Sequence[int], *, repeats: int, seed: int) -> None:
+    """Real pairs."""
+    cells = real_cells(path, judge)
+    print(f"\n{judge}, {len(cells)} pairs, 297 questions (1,000 where 300 have labels)")
+    for labels in sizes:
+        others = 297 - labels if labels < 250 else 1000 - labels
+        for name, held in measure(cells, labels=labels, others=others, repeats=repeats, seed=seed).items():
+            print(
+                f"{labels:4d} {name:<13} lower {held.lower.mean():6.1%} ({held.lower.min():.1%})"
+                f"  upper {held.upper.mean():6.1%} ({held.upper.min():.1%})  ±{100 * held.reach.mean():5.2f}"
+            )
+
+
+def show_made_up(sizes: Sequence[int], *, repeats: int, seed: int) -> None:
+    """Skewed, tied and rare differences."""
+    print("\nmade up, 700 other cases: lower, upper of " + ", ".join(RULES))
+    cells = np.stack([made_up(**design) for design in DESIGNS.values()])
+    for labels in sizes:
+        found = measure(cells, labels=labels, others=700, repeats=repeats, seed=seed)
+        for i, design in enumerate(DESIGNS):
+            shown = "  ".join(f"{100 * held.lower[i]:5.1f} {100 * held.upper[i]:5.1f}" for held in found.values())
+            print(f"{labels:4d} {design:<24} {shown}")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -242,28 +383,19 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[30, 50, 75, 100, 150, 300])
     parser.add_argument("--judges", nargs="*", default=["judge_gpt4", "judge_davinci003", "judge_bem"])
     parser.add_argument("--seed", type=int, default=20241)
+    parser.add_argument("--strata", action="store_true", help="only what draws by the judge's difference would save")
+    parser.add_argument("--clusters", action="store_true", help="only corrected bounds of clusters")
     given = parser.parse_args()
     path = given.folder / FILE
     if not path.is_file():
         parser.error(f"{path}: no such file; name the folder that holds {FILE}")
+    if given.strata:
+        return show_strata(path, given.judges)
+    if given.clusters:
+        return show_clusters(min(400, given.repeats))
     for judge in given.judges:
-        cells = real_cells(path, judge)
-        print(f"\n{judge}, {len(cells)} pairs, 297 questions (1,000 where 300 have labels)")
-        for labels in given.labels:
-            others = 297 - labels if labels < 250 else 1000 - labels
-            found = measure(cells, labels=labels, others=others, repeats=given.repeats, seed=given.seed)
-            for name, held in found.items():
-                print(
-                    f"{labels:4d} {name:<13} lower {held.lower.mean():6.1%} ({held.lower.min():.1%})"
-                    f"  upper {held.upper.mean():6.1%} ({held.upper.min():.1%})  ±{100 * held.reach.mean():5.2f}"
-                )
-    print("\nmade up, 700 other cases: lower, upper of " + ", ".join(RULES))
-    cells = np.stack([made_up(**design) for design in DESIGNS.values()])
-    for labels in given.labels:
-        found = measure(cells, labels=labels, others=700, repeats=4 * given.repeats, seed=given.seed)
-        for i, design in enumerate(DESIGNS):
-            shown = "  ".join(f"{100 * held.lower[i]:5.1f} {100 * held.upper[i]:5.1f}" for held in found.values())
-            print(f"{labels:4d} {design:<24} {shown}")
+        show_real(path, judge, given.labels, repeats=given.repeats, seed=given.seed)
+    return show_made_up(given.labels, repeats=4 * given.repeats, seed=given.seed)
 
 
 if __name__ == "__main__":

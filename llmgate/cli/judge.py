@@ -44,6 +44,12 @@ def judge_group() -> None:
 @click.option(
     "--repeats", type=click.IntRange(0), default=50, show_default=True, help="Questions that are asked once more."
 )
+@click.option(
+    "--margin",
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    metavar="M",
+    help="Of the metric it is to score. Default: the suite's, else 0.05.",
+)
 @run_options(JUDGE_OPTIONS)
 def admit(
     labels: Path,
@@ -56,6 +62,7 @@ def admit(
     out: Path,
     recorded: Path | None,
     repeats: int,
+    margin: float | None,
     **options: Any,
 ) -> int:
     r"""Try a judge on LABELS that people gave, and say whether it may gate.
@@ -63,12 +70,14 @@ def admit(
     LABELS has a JSON object per line: an answer, or two of them, and what people said.
 
     \b
-      {"id": "a1", "prompt": "…", "output": "…", "human": [true, true, false]}
-      {"id": "p1", "prompt": "…", "output_1": "…", "output_2": "…", "human": 1}
+      {"id": "a1", "system": "v1", "prompt": "…", "output": "…", "human": true}
+      {"id": "p1", "system_1": "v1", "system_2": "v2", "prompt": "…",
+       "output_1": "…", "output_2": "…", "human": 1}
 
     A judge is admitted for one criterion if the lower 95 % bounds of its agreement with people (Cohen's κ 0.4), of
     its repeated answers (0.85) and, for pairs, of both orders (0.8) are reached on 150 items or more, 30 of each
-    label, and it caught every canary. Exits with 0 if it is admitted, 1 if it is refused.
+    label, it caught every canary, and what it may be off by between two systems lies below the margin. Exits with 0
+    if it is admitted, 1 if it is refused.
     """
     from llmgate.report.terminal.admission import admission_lines
     from llmgate.score.labels import read_labels
@@ -87,6 +96,7 @@ def admit(
         seed=seed,
         labels=read,
         allowed=settings.allow_outside,
+        margin=margin,
     )
     if recorded is not None:
         if settings.resume:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AnswerItem", "LabelFile", "PairItem", "read_labels"]
 
-SHARED: Final = ("id", "prompt", "human", "vars", "cluster", "stratum")
+SHARED: Final = ("id", "prompt", "human", "vars", "cluster", "stratum", "case")
 OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {"answers": ("output",), "pairs": ("output_1", "output_2")}
+SYSTEMS: Final[Mapping[str, tuple[str, ...]]] = {"answers": ("system",), "pairs": ("system_1", "system_2")}
 EXAMPLE: Final = 'Write {"id": "a1", "prompt": "…", "output": "…", "human": true}'
 
 
@@ -34,6 +35,8 @@ class AnswerItem:
         variables: Columns for the assert's templates.
         cluster: Items that are not independent of each other share it.
         stratum: The part of the items that it belongs to.
+        system: Who gave the answer, None where that is not known.
+        case: Answers to the same question share it; None for the prompt.
     """
 
     id: str
@@ -43,6 +46,8 @@ class AnswerItem:
     variables: Mapping[str, object] = field(default_factory=dict)
     cluster: str | None = None
     stratum: str | None = None
+    system: str | None = None
+    case: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,9 @@ class PairItem:
         variables: Columns for the criterion's templates.
         cluster: Items that are not independent of each other share it.
         stratum: The part of the items that it belongs to.
+        system_1: Who gave the first answer, None where that is not known.
+        system_2: Who gave the second one.
+        case: Comparisons of answers to the same question share it; None for the prompt.
     """
 
     id: str
@@ -68,6 +76,9 @@ class PairItem:
     variables: Mapping[str, object] = field(default_factory=dict)
     cluster: str | None = None
     stratum: str | None = None
+    system_1: str | None = None
+    system_2: str | None = None
+    case: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +154,7 @@ def _row(line: str, where: str) -> dict[str, Any]:
 
 def _item(row: dict[str, Any], where: str) -> AnswerItem | PairItem:
     kind = "answers" if "output" in row else "pairs"
-    known = (*SHARED, *OUTPUTS[kind])
+    known = (*SHARED, *OUTPUTS[kind], *SYSTEMS[kind])
     for key in row:
         if key not in known:
             raise DatasetError(f"unknown key {key!r}", where=where, fix=did_you_mean(key, known))
@@ -151,6 +162,7 @@ def _item(row: dict[str, Any], where: str) -> AnswerItem | PairItem:
         if key not in row:
             raise DatasetError(f"no {key!r}", where=where, fix=EXAMPLE)
     _check_types(row, OUTPUTS[kind], where)
+    _check_names(row, SYSTEMS[kind], where)
     votes = row["human"] if isinstance(row["human"], list) else [row["human"]]
     shared: dict[str, Any] = {
         "id": row["id"],
@@ -158,6 +170,8 @@ def _item(row: dict[str, Any], where: str) -> AnswerItem | PairItem:
         "variables": row.get("vars", {}),
         "cluster": row.get("cluster"),
         "stratum": row.get("stratum"),
+        "case": row.get("case"),
+        **{key: row.get(key) for key in SYSTEMS[kind]},
     }
     if kind == "answers":
         human = tuple(_yes_or_no(vote, where) for vote in votes)
@@ -177,6 +191,19 @@ def _check_types(row: dict[str, Any], outputs: tuple[str, ...], where: str) -> N
         raise DatasetError("id is null", where=where, fix="Give every item its own id")
     if not isinstance(row.get("vars", {}), dict):
         raise DatasetError(f"vars is {json_type(row['vars'])}", where=where, fix="Write {name: value}")
+
+
+def _check_names(row: dict[str, Any], systems: tuple[str, ...], where: str) -> None:
+    for key in ("case", *systems):
+        if row.get(key) is not None and not (isinstance(row[key], str) and row[key]):
+            raise DatasetError(f"{key} is {shown(row[key])}", where=where, fix="Write a text")
+    named = [row[key] for key in systems if row.get(key) is not None]
+    if len(systems) > len(named) > 0:
+        raise DatasetError("only one of the two systems is named", where=where, fix="Write system_1 and system_2")
+    if len(named) > 1 and len(set(named)) < len(named):
+        raise DatasetError(
+            f"both answers are of {named[0]!r}", where=where, fix="Compare two systems, or name none of them"
+        )
 
 
 def _yes_or_no(vote: object, where: str) -> bool | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.stats.clusters.rule import METHOD, cluster_test
 from llmgate.stats.interval import Interval, check_alpha
 from llmgate.stats.labelled.residual import Residuals, score_bounds
 from llmgate.stats.student import student
@@ -174,8 +175,9 @@ def ppi_bounded(
     [floor − λ·ceiling, ceiling − λ·floor], shifted by λ·mean_N(f), with λ from `guarded_weight`. With λ = 0 they are
     Tango's bounds of differences that are right or wrong on both sides: a judge of no use costs nothing.
 
-    With clusters they are those of `ppi_mean` with that weight, never narrower than what the labels cannot exclude. So
-    are they where all labels say the same (`stats.unseen`).
+    With clusters they are those of the clusters' rule (`stats.clusters.rule`) on Y_i − λf_i, as much wider as the
+    cluster-robust error of θ is larger than theirs, and never narrower than what the labels cannot exclude. So are they
+    where all labels say the same (`stats.unseen`).
 
     Args:
         judge_labelled: As in `ppi_mean`, all in [floor, ceiling].
@@ -211,18 +213,50 @@ def ppi_bounded(
             variance=weight * weight * float(others.var(ddof=1)) / len(others) if weight else 0.0,
         )
         return score_bounds(residuals, alpha=alpha, method="PPI++, score bounds")
-    interval = ppi_mean(
-        judge_labelled,
-        human,
-        judge_unlabelled,
-        alpha=alpha,
-        clusters_labelled=clusters_labelled,
-        clusters_unlabelled=clusters_unlabelled,
-        weight=weight,
+    if clusters_labelled is None or clusters_unlabelled is None:
+        raise UndefinedError("cluster keys are given for one part of the cases only")
+    interval = _by_clusters(
+        values, clusters_labelled, others, clusters_unlabelled if weight else (), weight=weight, alpha=alpha
     )
     # Rounding of the shift must not push a score at the end of its range outside.
     pseudo = np.clip(shift + values, shift + lowest, shift + highest)
     return widen_for_unseen(pseudo, interval, alpha=alpha, floor=shift + lowest, ceiling=shift + highest)
+
+
+def _by_clusters(
+    values: NDArray[np.float64],
+    clusters: Sequence[Hashable],
+    others: NDArray[np.float64],
+    clusters_others: Sequence[Hashable],
+    *,
+    weight: float,
+    alpha: float,
+) -> Interval:
+    """Bounds of mean(values) + weight·mean(others), by the clusters' rule."""
+    if len(clusters) != len(values) or len(clusters_others) != len(others):
+        raise UndefinedError(
+            f"{len(values)} + {len(others)} scores but {len(clusters)} + {len(clusters_others)} cluster keys"
+        )
+    parts = np.concatenate((_influence(values, 1.0), _influence(others, weight)))
+    variance, df = _clustered(parts, (*clusters, *clusters_others), clusters)
+    numbers: dict[Hashable, int] = {}
+    codes = np.array([numbers.setdefault(key, len(numbers)) for key in clusters], dtype=np.int64)
+    test = cluster_test(values, codes, alpha=alpha)
+    shift = weight * math.fsum(others) / len(others) if weight else 0.0
+    error = math.sqrt(variance)
+    # What the other cases add, and what both parts of a cluster have in common, is in the error of the whole.
+    stretch = max(1.0, error / test.standard_error)
+    mean = test.mean
+    return Interval(
+        estimate=mean + shift,
+        lower=max(-1e9, mean + (test.lower - mean) * stretch + shift),
+        upper=min(1e9, mean + (test.upper - mean) * stretch + shift),
+        alpha=alpha,
+        method=f"PPI++, {METHOD}",
+        p_negative=test.p_at_least(mean - (shift + mean) / stretch),
+        standard_error=test.standard_error * stretch,
+        df=df,
+    )
 
 
 def _check_labels(judge: NDArray[np.float64], human: NDArray[np.float64]) -> None:

@@ -294,7 +294,7 @@ def test_bounded_scores_take_clusters() -> None:
         clusters_labelled=keys[:200],
         clusters_unlabelled=keys[200:],
     )
-    assert found.method == "PPI++, cluster-robust"
+    assert found.method == "PPI++, clusters: widest of random subsets, robust t and Hall's t"
     assert found.df == 39
 
 

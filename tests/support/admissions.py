@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.record.judges.admission import AdmissionRecord, AdmissionResults, CanaryCount, Figure, Instrument
+from llmgate.record.judges.admission import (
+    AdmissionRecord,
+    AdmissionResults,
+    BiasFigures,
+    CanaryCount,
+    Figure,
+    Instrument,
+)
 from llmgate.record.manifest import JudgeIdentity
 from support.records import CREATED_AT, digest_of
 
@@ -26,7 +33,7 @@ def figure(lower: float, *, of: int = 200) -> Figure:
     return Figure(of=of, estimate=min(1.0, lower + 0.1), lower=lower, upper=1.0, method="made up")
 
 
-def make_results(*, kappa: float = 0.7, repeat: float = 0.9) -> AdmissionResults:
+def make_results(*, kappa: float = 0.7, repeat: float = 0.9, bias: float = 0.01) -> AdmissionResults:
     """Figures of a judge of single answers."""
     return AdmissionResults(
         kind="answers",
@@ -42,6 +49,7 @@ def make_results(*, kappa: float = 0.7, repeat: float = 0.9) -> AdmissionResults
         specificity=figure(0.8, of=80),
         repeat=figure(repeat, of=50),
         canaries=(CanaryCount(canary="empty", tried=4, passed=0, lost=0),),
+        bias=BiasFigures(difference=bias, rate=bias),
     )
 
 

@@ -1,7 +1,12 @@
 """May this judge gate? Its figures against the thresholds, and a run's judges against the admissions on record. Pure.
 
 A judge is admitted if the lower bounds of its agreement, of the consistency of both orders and of its repeated answers
-reach the thresholds, it caught every canary, and there are enough labels of each kind. A point estimate admits nothing.
+reach the thresholds, it caught every canary, there are enough labels of each kind, and the bound of what a difference
+between two systems may be off by lies below the margin. A point estimate admits nothing.
+
+Agreement alone admits judges that decide wrongly: a matcher of strings on open questions (κ 0.60, it sees 97 % of what
+is wrong) finds 66 % of the right answers of a system that writes 37 words and 85 % of one that writes two, and turns
+four comparisons of ten around (data/paired, EVOUNA-NQ; `gate.judges.bias`).
 
 κ decides and AC1 does not: at four passes to one fail a judge that lets everything pass has an AC1 of 0.76 and a κ of
 0. κ in turn is low where one label is rare, which is why a number of each label is asked for.
@@ -21,12 +26,20 @@ from llmgate.record.judges.admission import DEFAULT_THRESHOLDS, AdmissionThresho
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from llmgate.record.judges.admission import AdmissionRecord, AdmissionResults, CanaryCount, Figure
+    from llmgate.record.judges.admission import (
+        AdmissionRecord,
+        AdmissionResults,
+        BiasFigures,
+        CanaryCount,
+        Figure,
+        PairBias,
+    )
     from llmgate.record.judges.identity import JudgedAssert, JudgeIdentity
     from llmgate.record.manifest import Manifest
 
 __all__ = ["at_least_default", "refusals", "status_in", "status_of"]
 
+_KINDS: Final = {"length": "longer answers", "layout": "answers with headings, lists or code"}
 _NEEDED: Final = {"answers": ("pass", "fail"), "pairs": ("1", "2")}
 """The labels of which there must be enough; people need not find ties."""
 
@@ -53,6 +66,7 @@ def refusals(results: AdmissionResults, thresholds: AdmissionThresholds = DEFAUL
             f" {wanted.unparseable:.0%} are accepted"
         )
     reasons += _canary_reasons(results.canaries)
+    reasons += _bias_reasons(results.bias, wanted.margin)
     reasons += [
         f"in the stratum {part.stratum!r} κ is at most {part.kappa.upper:.2f}, below {wanted.kappa:.2f}"
         for part in results.strata
@@ -73,6 +87,8 @@ def at_least_default(thresholds: AdmissionThresholds) -> AdmissionThresholds:
         unparseable=min(thresholds.unparseable, default.unparseable),
         unsettled=min(thresholds.unsettled, default.unsettled),
         alpha=min(thresholds.alpha, default.alpha),
+        # No laxness: a gate takes the bound off whatever its own margin is.
+        margin=thresholds.margin,
     )
 
 
@@ -159,6 +175,38 @@ def _canary_reasons(counts: Sequence[CanaryCount]) -> Iterable[str]:
         yield f"the judge gave no verdict on {lost:,} of {tried:,} canaries ({names})"
 
 
+def _bias_reasons(bias: BiasFigures | None, margin: float) -> Iterable[str]:
+    """Why its differences between systems may not be believed."""
+    if bias is None:
+        yield "how its error differs between systems was not measured"
+        return
+    if bias.unknown or bias.difference is None:
+        yield (
+            f"{bias.unknown or 'how its error differs between systems was not measured'}, so nobody can know how far"
+            " off its difference between two systems is: name the system of each labelled answer, of two systems at"
+            " least, or let it watch"
+        )
+    elif not bias.difference < margin:
+        worst = "" if bias.worst is None else f" ({_seen(bias.worst)})"
+        yield (
+            f"its difference between two systems may be off by {100.0 * bias.difference:.1f} points{worst};"
+            f" less than {100.0 * margin:g} are needed, which is the margin"
+        )
+    for trait in bias.traits:
+        proven = max(trait.bias.lower or 0.0, -(trait.bias.upper or 0.0))
+        if proven >= margin and trait.bias.estimate is not None:
+            yield (
+                f"it gives {_KINDS.get(trait.trait, trait.trait)} {100.0 * trait.bias.estimate:+.1f} points more than"
+                f" people do, compared with others ({100.0 * proven:.1f} at least)"
+            )
+
+
+def _seen(worst: PairBias) -> str:
+    people, judge = 100.0 * worst.people, 100.0 * worst.judge
+    one, other = (one_line(system, 60) for system in worst.systems)
+    return f"{one} → {other}: people {people:+.1f}, judge {judge:+.1f}"
+
+
 def _admission(
     judged: JudgedAssert, admissions: Sequence[AdmissionRecord], judges: Mapping[str, JudgeIdentity] | None
 ) -> AdmissionRecord | str:
@@ -179,6 +227,11 @@ def _admission(
 
 def _unfit(record: AdmissionRecord) -> str:
     """Why a record admits nobody: its own word, or its figures by the thresholds of today."""
+    if record.admitted and record.results.bias is None:
+        return (
+            f"its record, made by llmgate {one_line(record.llmgate_version, 20)}, says nothing on how its error differs"
+            " between systems; admit it again on labels that name the system of each answer"
+        )
     reasons = record.reasons or refusals(record.results, record.thresholds)
     if reasons or not record.admitted:
         return f"its judge was refused: {one_line(reasons[0], 300) if reasons else 'the record says so'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,18 @@ class AdmissionStatus:
     def admitted(self) -> bool:
         """Whether every judged assert of the metric has its admission."""
         return not self.missing
+
+    @property
+    def bias(self) -> float:
+        """What a difference between two systems may be off by; where several asserts feed the metric, together."""
+        found = (record.results.bias.difference if record.results.bias else None for record in self.records)
+        return min(1.0, math.fsum(1.0 if bias is None else bias for bias in found))
+
+    @property
+    def rate_bias(self) -> float:
+        """The same of a single system's score."""
+        found = (record.results.bias.rate if record.results.bias else None for record in self.records)
+        return min(1.0, math.fsum(1.0 if bias is None else bias for bias in found))
 
     @property
     def why(self) -> str:

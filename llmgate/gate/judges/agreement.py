@@ -14,6 +14,7 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.judges.admission import at_least_default
+from llmgate.gate.judges.bias import measure_bias
 from llmgate.record.judges.admission import (
     DEFAULT_THRESHOLDS,
     AdmissionEvidence,
@@ -88,6 +89,7 @@ def measure_judge(
         ),
         canaries=_canaries(evidence),
         strata=_strata(rated, thresholds),
+        bias=measure_bias(settled, alpha=alpha),
     )
 
 

@@ -1,14 +1,17 @@
-"""What is known of its judges bars a metric from passing: they were never admitted, or they drifted."""
+"""What is known of its judges: they were never admitted, they drifted, or their differences may be off by so much."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.wording import one_line
 from llmgate.gate.judges.admission_status import AdmissionStatus
+from llmgate.gate.metrics.metric import HypothesisTest
 from llmgate.record.policy import Unadmitted
+from llmgate.stats import special
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,14 +20,27 @@ if TYPE_CHECKING:
     from llmgate.gate.evidence.evidence import Evidence
     from llmgate.gate.metrics.metric import MetricTest
     from llmgate.record.judges.admission import AdmissionRecord
+    from llmgate.record.policy import MetricPolicy
 
-__all__ = ["apply_judge_checks", "drifts_of", "require_admission", "require_stable_judge"]
+__all__ = [
+    "NARROWER",
+    "allow_for_bias",
+    "apply_judge_checks",
+    "drifts_of",
+    "require_admission",
+    "require_stable_judge",
+    "too_biased",
+]
 
 OF_TABLES = (
     "Name other metrics with --metric, or give what people say of the same answers in a plain table: --human; or set"
     " `unadmitted: allow` or `role: watch` in a policy file: --policy"
 )
 """What to do about a judge's scores in a table, of which no record says who judged."""
+NARROWER = (
+    "Admit it on more labels, set a wider margin, or have people label a part of these answers"
+    " (`llmgate labels sample`)"
+)
 FIX = "Take the judge that the anchors were frozen with; for a new one freeze anew, and run the champion again"
 
 
@@ -62,7 +78,8 @@ def require_admission(test: MetricTest, evidence: Evidence) -> MetricTest:
     if status.admitted:
         labels = ", ".join(dict.fromkeys(_labels(record) for record in status.records))
         note = f"The judge was admitted on {labels}."
-        return replace(test, admission="admitted", notes=(*test.notes, note))
+        allowed = allow_for_bias(test, status)
+        return replace(allowed, admission="admitted", notes=(*allowed.notes, note))
     if policy.unadmitted is Unadmitted.ALLOW:
         note = f"Unadmitted judge, allowed by the policy: a judge score, not human quality ({status.why})."
         return replace(test, admission="unadmitted", notes=(*test.notes, note))
@@ -76,6 +93,81 @@ def require_admission(test: MetricTest, evidence: Evidence) -> MetricTest:
     if not evidence.run:
         problem = replace(problem, fix=OF_TABLES)
     return replace(test, admission="unadmitted", problem=test.problem or problem)
+
+
+def allow_for_bias(test: MetricTest, status: AdmissionStatus) -> MetricTest:
+    """A metric of an admitted judge, with bounds that people's difference lies within, not only the judge's.
+
+    The admission bounds |judge's − people's|; so people's difference lies above L − bound and below U + bound, and
+    these are held against the margin and against nothing.
+
+    Args:
+        test: A metric that no label corrects.
+        status: What admits its judges.
+    """
+    bias, rate = status.bias, status.rate_bias
+    if not test.hypotheses:
+        return test
+    comparison = (
+        None if test.comparison is None else _with_bias(test, test.comparison, bias, -(test.margin or 0.0), 0.0)
+    )
+    floor = None
+    if test.floor is not None:
+        limit = test.policy.floor or 0.0
+        floor = _with_bias(test, test.floor, rate, limit, limit)
+    shown = f"{100.0 * bias:.1f} points" if comparison is not None else f"{100.0 * rate:.1f} points"
+    note = f"By the labels of its admission the judge may be off by {shown}; the bounds include that."
+    problem = test.problem
+    if comparison is not None and (what := too_biased(test.policy, test.margin, status)):
+        problem = problem or Problem(where=test.policy.where, what=what, fix=NARROWER)
+    elif test.counted is not None:
+        what = f"{test.counted.what}; beside a judge's bias they are not counted against the candidate"
+        problem = problem or replace(test.counted, what=what, counted=False)
+    return replace(
+        test,
+        comparison=comparison,
+        floor=floor,
+        judge_bias=bias if comparison is not None else rate,
+        notes=(*test.notes, note),
+        problem=problem,
+        counted=None if problem is not None else test.counted,
+    )
+
+
+def too_biased(policy: MetricPolicy, margin: float | None, status: AdmissionStatus) -> str:
+    """Why a metric's margin leaves no room for what its judges may be off by; "" if it does, or there is none."""
+    if margin is None or status.bias < margin:
+        return ""
+    return (
+        f"the judge behind {policy.metric!r} may be off by {100.0 * status.bias:.1f} points between two systems, and"
+        f" the margin is {100.0 * margin:g}"
+    )
+
+
+def _with_bias(test: MetricTest, hypothesis: HypothesisTest, bias: float, above: float, below: float) -> HypothesisTest:
+    """A hypothesis whose limits are held against bounds that are wider by a bias on either side."""
+    interval = hypothesis.interval
+    least = -1.0 if hypothesis is test.comparison else 0.0
+    lower, upper = max(least, interval.lower - bias), min(1.0, interval.upper + bias)
+    passed = lower > above if hypothesis is test.comparison else lower >= above
+    # The method's own step between estimate and upper bound, as a standard error, carries its p-value to the new limit.
+    tail = (
+        special.ndtri(1.0 - interval.alpha)
+        if interval.df is None
+        else special.stdtrit(interval.df, 1.0 - interval.alpha)
+    )
+    step = (interval.upper - interval.estimate) / tail
+    t = -math.inf if step <= 0.0 else (interval.estimate + bias - below) / step
+    nominal = special.ndtr(t) if interval.df is None else special.stdtr(interval.df, t)
+    p = max(hypothesis.p, nominal if test.look is None else test.look.p(min(1.0 - 1e-12, max(nominal, 1e-300))))
+    return HypothesisTest(
+        interval=replace(
+            interval, lower=lower, upper=upper, p_negative=p, method=f"{interval.method}, and judge's bias"
+        ),
+        passed=hypothesis.passed and passed,
+        worse=hypothesis.worse and upper < below,
+        p=p,
+    )
 
 
 def require_stable_judge(test: MetricTest, drifts: Sequence[JudgeDrift], compared: bool) -> MetricTest:

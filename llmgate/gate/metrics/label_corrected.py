@@ -16,6 +16,7 @@ import numpy as np
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision.wording import count
 from llmgate.gate.metrics.intervals import against_margin, against_minimum
+from llmgate.stats.clusters.facts import FEW_EFFECTIVE, facts_of
 from llmgate.stats.corrected import guarded_weight, ppi_bounded
 from llmgate.stats.special import ndtri
 
@@ -43,7 +44,7 @@ FEWEST_LABELS: Final = 50
 """Bounds hold from 30 labels on: of 45 pairs of real systems (benchmarks/few_labels.py) one-sided 95 % bounds held
 people's difference in 94.9 to 96.0 % of draws with 30 to 300 labels. But at 30 they lie 13 points off, at 50 nine."""
 FEWEST_CLUSTERS: Final = 30
-"""Below that, cluster-robust errors are too small; there is no bootstrap for this estimate."""
+"""Of clusters with labels; below that, what the labels say of clusters does not carry a second estimate."""
 
 JUDGE_ALONE: Final = "judge score, not human quality"
 """What is said of every judged figure that no label corrects."""
@@ -165,6 +166,12 @@ def _corrected(
         raise UndefinedError(
             f"the labelled cases belong to {count(groups, 'cluster')}, which are too few to correct a judge: it takes"
             f" {FEWEST_CLUSTERS}",
+            fix="Label cases of more clusters",
+        )
+    if clusters is not None and (facts := facts_of(clusters[known].tolist(), alpha=alpha)).few:
+        raise UndefinedError(
+            f"the labelled cases are spread over clusters as unequal as {facts.effective:.1f} equal ones"
+            f" ({facts.largest_share:.0%} in one), which are too few to correct a judge: it takes {FEW_EFFECTIVE:g}",
             fix="Label cases of more clusters",
         )
     return ppi_bounded(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from llmgate.gate.decision.types import Problem
@@ -54,6 +54,7 @@ class MetricTest:
         noise: How much its scores change if nothing has changed, None where only this comparison tells.
         labels: Cases that people labelled, 0 for none.
         labels_digest: SHA-256 over their file, "" where they came with the scores.
+        judge_bias: What its judges' difference may be off by, which the bounds of the comparison include.
         look: Where it stands among its looks; None if the suite was not to stop early.
         attempt: Where it stands among the attempts of its candidate; None if nothing is reserved for further ones.
         selected: Whether the champion's scores are those of a run that was chosen because it passed.
@@ -73,6 +74,8 @@ class MetricTest:
     labels: int = 0
     labels_digest: str = ""
     attempt: AttemptPoint | None = None
+    selected: bool = False
+    judge_bias: float = 0.0
 
     @property
     def level(self) -> float:
@@ -83,7 +86,12 @@ class MetricTest:
         """What a p-value of this attempt on its own is worth over all of them."""
         return p if self.attempt is None else self.attempt.p(p)
 
-    selected: bool = False
+    @property
+    def planned(self) -> MetricTest:
+        """The same with the margin that is left to chance: for how often such a gate passes."""
+        if self.margin is None or not self.judge_bias:
+            return self
+        return replace(self, margin=max(1e-6, self.margin - self.judge_bias))
 
     @property
     def corrected(self) -> bool:

@@ -74,7 +74,7 @@ def conclude(test: MetricTest, adjusted: tuple[float, ...], *, adjusted_for: int
 def _with_scores(decision: MetricDecision, test: MetricTest) -> MetricDecision:
     pairs, comparison = test.pairs, test.comparison
     lower, upper = _bounds(test, comparison or test.floor)
-    unchanged, lost = pass_chances(test)
+    unchanged, lost = pass_chances(test.planned)
     better, worse = _changes(test.oriented)
     se, se_clustered, clusters = standard_errors_of(pairs)
     return replace(

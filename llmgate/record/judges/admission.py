@@ -20,17 +20,21 @@ __all__ = [
     "AdmissionRecord",
     "AdmissionResults",
     "AdmissionThresholds",
+    "BiasFigures",
     "CanaryCount",
     "CanaryTrial",
     "Figure",
     "Instrument",
     "LabelledItem",
+    "PairBias",
     "StratumFigure",
+    "SystemBias",
+    "TraitBias",
 ]
 
 ADMISSION_MAJOR = 1
 """Readers refuse a record with another major version."""
-ADMISSION_MINOR = 0
+ADMISSION_MINOR = 1
 """Readers ignore what a newer minor version added."""
 
 Kind = Literal["answers", "pairs"]
@@ -50,6 +54,9 @@ class AdmissionThresholds:
         unparseable: Largest share of items without a verdict.
         unsettled: Largest share of items on which people themselves do not come to a majority.
         alpha: One-sided error rate.
+        margin: What a difference between two systems may be off by: the bound of |judge's − people's| has to lie below.
+            It is the margin of the metric that the judge is to score, whatever that is: a gate takes the bound off its
+            own margin besides.
     """
 
     items: int = 150
@@ -60,6 +67,7 @@ class AdmissionThresholds:
     unparseable: float = 0.05
     unsettled: float = 0.1
     alpha: float = 0.05
+    margin: float = 0.05
 
 
 DEFAULT_THRESHOLDS = AdmissionThresholds()
@@ -81,6 +89,10 @@ class LabelledItem:
         again: What the judge said when asked the same once more, one entry for each time that was planned.
         cluster: Items that are not independent of each other share it.
         stratum: The part of the items that it belongs to.
+        systems: Who gave the answer; of a pair both, in their order. Empty where that is not known.
+        case: Items that answer the same question share it.
+        lengths: Characters of the answer; of a pair of both.
+        styled: Whether the answer is laid out (headings, lists, emphasis, code); of a pair both.
     """
 
     item: str
@@ -90,6 +102,10 @@ class LabelledItem:
     again: tuple[str | None, ...] = ()
     cluster: str | None = None
     stratum: str | None = None
+    systems: tuple[str, ...] = ()
+    case: str | None = None
+    lengths: tuple[int, ...] = ()
+    styled: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +160,66 @@ class StratumFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SystemBias:
+    """What a judge makes of one system: its mean score less people's, over their items."""
+
+    system: str
+    bias: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairBias:
+    """Two systems as people and as the judge see them.
+
+    Attributes:
+        systems: Two names; differences are the second's less the first's. Of a judge of pairs it is the share of
+            comparisons that the second one wins, ties counting half.
+        people: Their difference (their share).
+        judge: The judge's.
+        bias: The judge's less people's; its bounds hold for all pairs of systems together.
+    """
+
+    systems: tuple[str, str]
+    people: float
+    judge: float
+    bias: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraitBias:
+    """How much more a judge gives to answers of one kind than people do, compared with the others.
+
+    Attributes:
+        trait: `length` (the longer half of the answers, or the longer one of two) or `layout` (headings, lists, code).
+        bias: The difference of the mean errors; its bounds hold for all traits together.
+    """
+
+    trait: str
+    bias: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BiasFigures:
+    """How a judge's error differs between systems. Fractions.
+
+    Attributes:
+        unknown: Why it is not known; "" if it is.
+        systems: Each system's bias; their bounds hold together.
+        worst: The pair of systems with the largest bound, None where it is not known.
+        difference: Bound of |judge's − people's| difference, over all pairs of systems together, in [0, 1].
+        rate: The same of a single system's score (of a judge of pairs: of the share of comparisons won).
+        traits: By kind of answer.
+    """
+
+    unknown: str = ""
+    systems: tuple[SystemBias, ...] = ()
+    worst: PairBias | None = None
+    difference: float | None = None
+    rate: float | None = None
+    traits: tuple[TraitBias, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryCount:
     """How often one canary was tried, and how that ended."""
 
@@ -177,6 +253,7 @@ class AdmissionResults:
         repeat: Share of repeated questions that were answered alike.
         canaries: By canary.
         strata: κ by stratum, of those with enough items.
+        bias: How the error differs between systems; None in records that were made before anybody asked.
     """
 
     kind: Kind
@@ -196,6 +273,7 @@ class AdmissionResults:
     repeat: Figure
     canaries: tuple[CanaryCount, ...] = ()
     strata: tuple[StratumFigure, ...] = ()
+    bias: BiasFigures | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmgate.gate.decision.types import Decision, MetricDecision
-    from llmgate.record.judges.admission import AdmissionRecord, Figure
+    from llmgate.record.judges.admission import AdmissionRecord, BiasFigures, Figure
     from llmgate.record.schema import Record
 
-__all__ = ["admission_panels", "canaries_caught", "shown_figure"]
+__all__ = ["admission_panels", "canaries_caught", "shown_figure", "shown_points"]
 
-TITLES = ("Metric", "Judge", "Labels", "κ", "AC1", "α", "Orders agree", "Repeats itself", "Canaries caught", "Standing")
+TITLES = (
+    "Metric",
+    "Judge",
+    "Labels",
+    "κ",
+    "AC1",
+    "α",
+    "Orders agree",
+    "Repeats itself",
+    "Canaries caught",
+    "Off between systems",
+    "Standing",
+)
 
 
 def admission_panels(candidate: Record, decision: Decision) -> Iterator[Panel]:
@@ -38,7 +50,8 @@ def admission_panels(candidate: Record, decision: Decision) -> Iterator[Panel]:
         tag="each was tried on answers that people labelled" if not unadmitted else "not every judge was admitted",
         lead=(
             "A judge may decide if the lower bounds of its agreement with people, of both orders and of its repeated"
-            " answers are high enough and it caught every canary. Bounds are one-sided."
+            " answers are high enough, it caught every canary, and what its difference between two systems may be off"
+            " by is bounded by the labels. The verdict's bounds are wider by that. Bounds are one-sided."
         ),
         columns=columns(*TITLES),
         rows=tuple(row for metric in judged for row in _rows(candidate, metric)),
@@ -70,7 +83,21 @@ def _cells(record: AdmissionRecord) -> tuple[str, ...]:
         shown_figure(results.order),
         shown_figure(results.repeat),
         canaries_caught(record),
+        _off(results.bias),
     )
+
+
+def _off(bias: BiasFigures | None) -> str:
+    if bias is None or bias.difference is None:
+        return "not known"
+    return f"at most {100.0 * bias.difference:.1f} points"
+
+
+def shown_points(figure: Figure) -> str:
+    """A difference with its bounds, in points."""
+    if figure.estimate is None or figure.lower is None or figure.upper is None:
+        return "–"
+    return f"{100.0 * figure.estimate:+.1f} ({100.0 * figure.lower:+.1f} to {100.0 * figure.upper:+.1f})"
 
 
 def shown_figure(figure: Figure | None) -> str:

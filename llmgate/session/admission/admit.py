@@ -69,11 +69,13 @@ class Asked:
         spec: The judged assert.
         vocabulary: The assert types that exist.
         sampling: How replies are sampled; as in a run of the suite, or the admission would be of another judge.
+        margin: Of the metric that it is to score, None where nobody said.
     """
 
     spec: AssertSpec
     vocabulary: Checks
     sampling: JudgeSampling
+    margin: float | None = None
 
 
 def asked_in(
@@ -85,6 +87,7 @@ def asked_in(
     seed: int,
     labels: LabelFile,
     allowed: Sequence[str] = (),
+    margin: float | None = None,
 ) -> Asked:
     """The assert that is tried: of a suite, or an `llm-rubric` (for pairs `prefer`) in a few words.
 
@@ -96,6 +99,7 @@ def asked_in(
         seed: Of the judge, without a suite.
         labels: Answers or pairs.
         allowed: Folders outside the project whose files the suite may name.
+        margin: Of the metric; None for the suite's, or the default.
 
     Raises:
         UsageError: If it is not clear what is meant, or it does not fit the labels.
@@ -114,6 +118,8 @@ def asked_in(
         ]
         spec = chosen(specs, metric, str(suite))
         sampling = JudgeSampling(max_tokens=loaded.judge_max_tokens, seed=loaded.judge_seed)
+        if margin is None and (gate := loaded.gates.parts.get(spec.metric)) is not None:
+            margin = gate.margin
     else:
         vocabulary, sampling = VOCABULARY, JudgeSampling(max_tokens=max_tokens, seed=seed)
         if labels.pairs:
@@ -126,7 +132,7 @@ def asked_in(
     check_fits(spec, labels)
     if spec.type not in PAIRED:
         vocabulary.validate(spec, dict(labels.answers[0].variables))
-    return Asked(spec=spec, vocabulary=vocabulary, sampling=sampling)
+    return Asked(spec=spec, vocabulary=vocabulary, sampling=sampling, margin=margin)
 
 
 def chosen(specs: list[AssertSpec], metric: str | None, where: str) -> AssertSpec:
@@ -214,7 +220,7 @@ def admit_judge(
             ) as target:
                 asyncio.run(try_judges(questions, asked, settings, log, target=target, progress=progress))
         verdicts = dict(log.verdicts)
-    return decided(questions, instrument, verdicts, out)
+    return decided(questions, instrument, verdicts, out, margin=asked.margin)
 
 
 def admit_recorded(labels: LabelFile, asked: Asked, recorded: Path, *, out: Path, repeats: int) -> AdmissionRecord:
@@ -237,7 +243,7 @@ def admit_recorded(labels: LabelFile, asked: Asked, recorded: Path, *, out: Path
             fix="Name that criterion with --suite or --rubric",
         )
     questions = Questions(labels=labels, spec=asked.spec, vocabulary=asked.vocabulary, repeats=repeats)
-    return decided(questions, wanted, verdicts, out)
+    return decided(questions, wanted, verdicts, out, margin=asked.margin)
 
 
 def identities(asked: Asked, settings: Settings, place: JudgePlace | None) -> tuple[JudgeIdentity, ...]:
@@ -313,13 +319,18 @@ async def try_judges(
             )
 
 
-def decided(questions: Questions, instrument: Instrument, verdicts: Verdicts, out: Path) -> AdmissionRecord:
+def decided(
+    questions: Questions, instrument: Instrument, verdicts: Verdicts, out: Path, *, margin: float | None = None
+) -> AdmissionRecord:
     """Measure, decide, and write the record."""
+    thresholds = at_least_default(DEFAULT_THRESHOLDS)
+    if margin is not None:
+        thresholds = replace(thresholds, margin=margin)
     try:
-        results = measure_judge(evidence_of(questions, verdicts))
+        results = measure_judge(evidence_of(questions, verdicts), thresholds)
     except UndefinedError as error:
         raise UsageError(error.what, where=questions.labels.name, fix="Correct the verdicts") from error
-    reasons = refusals(results)
+    reasons = refusals(results, thresholds)
     planned = set(questions.keys)
     asked = [asdict(verdict) for key, verdict in sorted(verdicts.items()) if key in planned]
     record = AdmissionRecord(
@@ -329,7 +340,7 @@ def decided(questions: Questions, instrument: Instrument, verdicts: Verdicts, ou
         labels_name=questions.labels.name,
         labels_digest=questions.labels.digest,
         verdicts_digest=hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest(),
-        thresholds=at_least_default(DEFAULT_THRESHOLDS),
+        thresholds=thresholds,
         results=results,
         admitted=not reasons,
         reasons=reasons,

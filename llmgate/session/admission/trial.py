@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +37,8 @@ REPEATS: Final = 50
 CANARY_ITEMS: Final = 3
 """Items in whose place canaries are put."""
 CANARY: Final = "canary:"
+LAID_OUT: Final = re.compile(r"^(#{1,6} |[-*+] |\d+[.)] |```|\|.+\|)|\*\*\S", re.MULTILINE)
+"""Markdown that a judge may like better than people do."""
 
 Key = tuple[str, str]
 """Task and item."""
@@ -199,6 +202,8 @@ def labelled(item: AnswerItem | PairItem, verdicts: Verdicts, *, again: bool) ->
         if paired
         else tuple(None if vote is None else "pass" if vote else "fail" for vote in item.human)
     )
+    outputs = (item.output_1, item.output_2) if isinstance(item, PairItem) else (item.output,)
+    systems = (item.system_1, item.system_2) if isinstance(item, PairItem) else (item.system,)
     return LabelledItem(
         item=item.id,
         votes=votes,
@@ -207,6 +212,10 @@ def labelled(item: AnswerItem | PairItem, verdicts: Verdicts, *, again: bool) ->
         again=(word_of(repeated, paired=paired),) if again else (),
         cluster=item.cluster,
         stratum=item.stratum,
+        systems=tuple(system for system in systems if system is not None),
+        case=item.case or item.prompt or None,
+        lengths=tuple(len(output) for output in outputs),
+        styled=tuple(LAID_OUT.search(output) is not None for output in outputs),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import PolicyError
 from llmgate.gate.judges.admission import status_in, status_of
+from llmgate.gate.metrics.judge_bars import NARROWER, too_biased
 from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import Unadmitted
@@ -95,7 +96,9 @@ def check_admissions(settings: Settings, plan: Plan) -> None:
         suite = planned.suite.name
         for metric in held_metrics(plan, suite):
             where = planned.suite.gates.where("metrics", metric)
-            refuse(status_of(suite, metric, judging, admissions, None), where)
+            status = status_of(suite, metric, judging, admissions, None)
+            refuse(status, where)
+            refuse_bias(status, plan, where)
 
 
 def check_judges(plan: Plan, manifest: Manifest) -> None:
@@ -121,6 +124,15 @@ def held_metrics(plan: Plan, suite: str) -> list[str]:
         and metric.gates
         and metric.unadmitted is Unadmitted.REFUSE
     ]
+
+
+def refuse_bias(status: AdmissionStatus, plan: Plan, where: str) -> None:
+    """Raise if a metric's margin leaves no room for what its judges may be off by."""
+    for policy in plan.policy.metrics:
+        if (policy.suite, policy.metric) == (status.suite, status.metric):
+            what = too_biased(policy, policy.margin, status)
+            if what:
+                raise PolicyError(what, where=where, fix=NARROWER)
 
 
 def refuse(status: AdmissionStatus, where: str) -> None:

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["Residuals", "score_bounds", "score_statistics"]
 

@@ -17,6 +17,7 @@ from llmgate.gate.judges.agreement import measure_judge, settled_label
 from llmgate.record.judges.admission import (
     DEFAULT_THRESHOLDS,
     AdmissionEvidence,
+    AdmissionResults,
     AdmissionThresholds,
     CanaryTrial,
     LabelledItem,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 CAUGHT = tuple(CanaryTrial(canary=name, item="a", outcome="caught") for name in ("empty", "order"))
 FLIP = {"pass": "fail", "fail": "pass"}
+WIDE = AdmissionThresholds(margin=0.9)
+"""Where it is not the bias of differences that a test is about."""
 
 
 def answers(
@@ -49,7 +52,11 @@ def answers(
         kind="answers",
         items=tuple(
             LabelledItem(
-                item=f"i{i}", votes=(label,), said=verdict, again=(verdict,) if i % (items // repeats) == 0 else ()
+                item=f"i{i}",
+                votes=(label,),
+                said=verdict,
+                again=(verdict,) if i % (items // repeats) == 0 else (),
+                systems=("ab"[i % 2],),
             )
             for i, (label, verdict) in enumerate(zip(labels, verdicts, strict=True))
         ),
@@ -120,7 +127,7 @@ def test_a_coin_gets_in_less_than_once_in_a_billion_times() -> None:
         """Of 150 items; what it gets wrong is spread evenly over both labels."""
         return answers(lambda i, label: label if i % 75 < right // 2 else FLIP[label], items=150, passes=75)
 
-    fewest = next(right for right in range(100, 150, 2) if not why(coin(right)))
+    fewest = next(right for right in range(100, 150, 2) if not why(coin(right), WIDE))
     assert binom.sf(fewest - 1, 150, 0.5) < 1e-9
 
 
@@ -201,12 +208,14 @@ def test_a_stratum_can_only_refuse() -> None:
             items=tuple(replace(item, stratum="hard" if hard(i) else "easy") for i, item in enumerate(evidence.items)),
         )
 
-    assert why(evidence) == ""
-    assert why(parted(lambda i: i % 2 == 0)) == ""
+    assert why(evidence, WIDE) == ""
+    assert why(parted(lambda i: i % 2 == 0), WIDE) == ""
     # All mistakes in one stratum: right on average, a coin where it is hard.
     results = measure_judge(parted(lambda i: i % 5 in {0, 1}))
     assert [one.stratum for one in results.strata] == ["easy", "hard"]
-    assert refusals(results) == (f"in the stratum 'hard' κ is at most {results.strata[1].kappa.upper:.2f}, below 0.40",)
+    assert refusals(results, WIDE) == (
+        f"in the stratum 'hard' κ is at most {results.strata[1].kappa.upper:.2f}, below 0.40",
+    )
 
 
 def test_clusters_are_resampled_whole() -> None:
@@ -242,6 +251,7 @@ def judged(draw: st.DrawFn) -> AdmissionEvidence:
                 said=spoken,
                 orders=(spoken, spoken) if kind == "pairs" else None,
                 again=(spoken,) if i < 40 else (),
+                systems=("a", "b") if kind == "pairs" else ("ab"[i % 2],),
             )
         )
     return AdmissionEvidence(kind=kind, items=tuple(items), canaries=CAUGHT)
@@ -265,8 +275,8 @@ def test_a_reply_that_cannot_be_read_never_improves(evidence: AdmissionEvidence,
     assert (after.kappa.lower or 0.0) - after.unparseable / after.items <= (
         (before.kappa.lower or 0.0) - before.unparseable / before.items + 1e-12
     )
-    if refusals(before):
-        assert refusals(after)
+    if refusals(before, WIDE):
+        assert refusals(after, WIDE)
 
 
 @settings(max_examples=20, deadline=None)
@@ -277,8 +287,8 @@ def test_leaving_out_an_item_on_which_the_judge_was_right_never_admits_it(
     right = [i for i, item in enumerate(evidence.items) if item.said == item.votes[0]]
     gone = data.draw(st.sets(st.sampled_from(right), min_size=1, max_size=20))
     fewer = replace(evidence, items=tuple(item for i, item in enumerate(evidence.items) if i not in gone))
-    if refusals(measure_judge(evidence)):
-        assert refusals(measure_judge(fewer))
+    if refusals(measure_judge(evidence), WIDE):
+        assert refusals(measure_judge(fewer), WIDE)
 
 
 # Real judges on real labels.
@@ -307,11 +317,20 @@ def llmbar(rows: Sequence[Mapping[str, object]], judge: str) -> AdmissionEvidenc
     return AdmissionEvidence(kind="pairs", items=tuple(items), canaries=CAUGHT)
 
 
-def test_of_58_judges_on_llmbar_those_with_gpt_4_are_admitted() -> None:
+def by_agreement(results: AdmissionResults) -> tuple[str, ...]:
+    """Reasons besides that nobody knows which systems gave the answers, which these data do not say."""
+    unknown, *reasons = sorted(refusals(results), key=lambda reason: "the labels do not say which system" not in reason)
+    assert "nobody can know how far off its difference between two systems is" in unknown
+    return tuple(reasons)
+
+
+def test_of_58_judges_on_llmbar_those_with_gpt_4_agree_with_people() -> None:
     rows = shared_rows("judge/llmbar-verdicts.jsonl")
     judges = list(rows[0]["verdicts"])
     plain = {
-        judge: refusals(measure_judge(replace(found, items=tuple(replace(one, stratum=None) for one in found.items))))
+        judge: by_agreement(
+            measure_judge(replace(found, items=tuple(replace(one, stratum=None) for one in found.items)))
+        )
         for judge in judges
         for found in [llmbar(rows, judge)]
     }
@@ -324,7 +343,7 @@ def test_of_58_judges_on_llmbar_those_with_gpt_4_are_admitted() -> None:
 
 def test_llmbar_by_subset_shows_what_easy_items_hide() -> None:
     rows = shared_rows("judge/llmbar-verdicts.jsonl")
-    assert refusals(measure_judge(llmbar(rows, "GPT-4/Metrics_Reference"))) == ()
+    assert by_agreement(measure_judge(llmbar(rows, "GPT-4/Metrics_Reference"))) == ()
     reasons = refusals(measure_judge(llmbar(rows, "ChatGPT/Vanilla")))
     assert any("in the stratum 'Neighbor' κ is at most" in reason for reason in reasons)
     assert not any("'Natural'" in reason for reason in reasons)
@@ -359,4 +378,4 @@ def test_recorded_judges_without_a_second_order_are_not_admitted() -> None:
         )
         for i, one in enumerate(items)
     )
-    assert refusals(measure_judge(AdmissionEvidence(kind="pairs", items=people, canaries=CAUGHT))) == ()
+    assert by_agreement(measure_judge(AdmissionEvidence(kind="pairs", items=people, canaries=CAUGHT))) == ()

@@ -18,6 +18,7 @@ from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.gate.judges.admission import status_in
+from llmgate.record.judges.admission import BiasFigures
 from llmgate.record.judges.admission_file import sealed
 from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import MetricPolicy, Policy, Role, Unadmitted
@@ -90,6 +91,22 @@ CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "refused": (
         {"admissions": (sealed(make_admission(admitted=False, reasons=("κ is low",))),)},
         "its judge was refused: κ is low",
+    ),
+    "an old record": (
+        {"admissions": (sealed(make_admission(results=replace(make_results(), bias=None))),)},
+        "made by llmgate 0.4.0, says nothing on how its error differs between systems; admit it again",
+    ),
+    "one system": (
+        {
+            "admissions": (
+                sealed(make_admission(results=replace(make_results(), bias=BiasFigures(unknown="one only")))),
+            )
+        },
+        "its judge was refused: one only, so nobody can know how far off its difference",
+    ),
+    "a bias": (
+        {"admissions": (sealed(make_admission(results=make_results(bias=0.05))),)},
+        "may be off by 5.0 points; less than 5 are needed, which is the margin",
     ),
     "figures that do not suffice": (
         {"admissions": (sealed(make_admission(results=make_results(kappa=0.2))),)},
@@ -195,7 +212,7 @@ def test_the_panel_shows_what_the_judge_was_admitted_on() -> None:
     (row,) = panel.rows
     assert row.cells[0] == "support::tone"
     assert "0.80 (0.70 to 1.00)" in row.cells
-    assert row.cells[-2:] == ("4 of 4", "admitted")
+    assert row.cells[-3:] == ("4 of 4", "at most 1.0 points", "admitted")
     assert len(row.cells) == len(panel.columns)
 
 

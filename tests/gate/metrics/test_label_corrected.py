@@ -161,7 +161,7 @@ def test_clusters_are_respected() -> None:
     (f1, y1), (f0, y0) = sides(900, 300)
     keys = [f"d{i // 3}" for i in range(900)]
     decision = decide_by(table_of(f1, y1, clusters=keys), table_of(f0, y0, clusters=keys), policy())
-    assert decision.metrics[0].method.startswith("PPI++, cluster-robust")
+    assert decision.metrics[0].method.startswith("PPI++, clusters")
     coarse = [f"d{i // 45}" for i in range(900)]
     refused = decide_by(table_of(f1, y1, clusters=coarse), table_of(f0, y0, clusters=coarse), policy())
     assert refused.verdict is Verdict.INCONCLUSIVE

@@ -12,6 +12,7 @@ import pytest
 from support.admissions import make_admission
 
 from llmgate.errors import RecordError
+from llmgate.record.judges.admission import ADMISSION_MINOR
 from llmgate.record.judges.admission_file import (
     admission_from_json,
     admission_to_json,
@@ -74,7 +75,7 @@ def test_a_newer_minor_version_may_say_more() -> None:
     record = sealed(make_admission())
     newer = rewritten(record, lambda values: values.update(minor=9, mood="good"))
     read = admission_from_json(newer)
-    assert replace(read, minor=0, digest=record.digest) == record
+    assert replace(read, minor=ADMISSION_MINOR, digest=record.digest) == record
 
 
 @pytest.mark.parametrize(

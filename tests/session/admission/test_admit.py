@@ -25,6 +25,8 @@ CAPITALS = Path(__file__).parent.with_name("labels") / "capitals.jsonl"
 ROWS = [json.loads(line) for line in CAPITALS.read_text(encoding="utf-8").splitlines()]
 RIGHT = {(row["prompt"], row["output"]): row["human"][0] for row in ROWS}
 RUBRIC = "The answer names the capital of the country."
+MARGIN = ("--margin", "0.1")
+"""40 questions with four answers each say that a difference is off by nine points at most, if no judge errs."""
 QUESTIONS = 160 + REPEATS + CANARY_ITEMS * len(CANARIES)
 
 
@@ -54,7 +56,9 @@ def people(body: dict[str, Any]) -> str:
 
 
 def admit(server: FakeServer, *more: object, out: str = "judge.json") -> Result:
-    return llmgate("judge", "admit", CAPITALS, "--rubric", RUBRIC, "--judge-endpoint", server.url, "--out", out, *more)
+    return llmgate(
+        "judge", "admit", CAPITALS, "--rubric", RUBRIC, "--judge-endpoint", server.url, "--out", out, *MARGIN, *more
+    )
 
 
 def test_a_judge_that_equals_the_labels_is_admitted() -> None:
@@ -93,7 +97,7 @@ def test_these_judges_are_refused(said: Callable[[dict[str, Any]], str], reason:
 def test_recorded_verdicts_give_the_same_without_a_model() -> None:
     with FakeServer(answer=people) as server:
         assert admit(server).exit_code == 0
-    recorded = ("judge", "admit", CAPITALS, "--rubric", RUBRIC, "--recorded", "judge.verdicts.jsonl")
+    recorded = ("judge", "admit", CAPITALS, "--rubric", RUBRIC, "--recorded", "judge.verdicts.jsonl", *MARGIN)
     assert llmgate(*recorded, "--out", "again.json").exit_code == 0
     first, second = load_admission(Path("judge.json")), load_admission(Path("again.json"))
     assert second.results == first.results
@@ -177,7 +181,16 @@ def test_the_judge_of_a_suite_is_admitted_and_then_gates(tmp_path: Path) -> None
 
     with FakeServer(answer=answer) as server:
         done = llmgate(
-            "judge", "admit", "labels.jsonl", "--suite", suite, "--judge-endpoint", server.url, "--out", "judge.json"
+            "judge",
+            "admit",
+            "labels.jsonl",
+            "--suite",
+            suite,
+            "--judge-endpoint",
+            server.url,
+            "--out",
+            "judge.json",
+            *MARGIN,
         )
         assert done.exit_code == 0, done.output
         run = ("run", suite, "--endpoint", server.url, "--judge-endpoint", server.url)
@@ -201,6 +214,7 @@ def pandalm() -> dict[str, int]:
         {
             "id": row["item_id"], "prompt": f"{row['instruction']}\n{row['input']}", "output_1": row["response_1"],
             "output_2": row["response_2"], "human": row["human"], "cluster": row["cluster"],
+            "system_1": row["system_1"], "system_2": row["system_2"],
         }
         for row in rows
     ]  # fmt: skip
@@ -226,7 +240,7 @@ def test_a_judge_that_equals_the_people_of_pandalm_is_admitted_and_one_that_read
             better = ("tie", "first", "second")[vote]
         return json.dumps({"reason": "so", "better": better})
 
-    args = ("judge", "admit", "pandalm.jsonl", "--out", "judge.json")
+    args = ("judge", "admit", "pandalm.jsonl", "--out", "judge.json", "--margin", "0.95")
     with FakeServer(answer=equal) as server:
         done = llmgate(*args, "--judge-endpoint", server.url)
     assert done.exit_code == 0, done.output

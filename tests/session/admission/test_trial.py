@@ -15,6 +15,7 @@ from support.judges import parts_of, scripted
 from llmgate.errors import EndpointError
 from llmgate.gate.judges.admission import refusals
 from llmgate.gate.judges.agreement import measure_judge
+from llmgate.record.judges.admission import AdmissionThresholds
 from llmgate.record.judges.verdicts import TrialVerdict
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
 from llmgate.score.judge_canaries import CANARIES
@@ -62,7 +63,7 @@ VERDICTS = {key: as_people(key) for key in QUESTIONS.keys}
 
 
 def why(verdicts: dict[tuple[str, str], TrialVerdict]) -> tuple[str, ...]:
-    return refusals(measure_judge(evidence_of(QUESTIONS, verdicts)))
+    return refusals(measure_judge(evidence_of(QUESTIONS, verdicts)), AdmissionThresholds(margin=0.1))
 
 
 def test_the_questions_follow_from_the_labels() -> None:
