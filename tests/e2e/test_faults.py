@@ -215,6 +215,7 @@ def test_a_run_that_is_struck_down_again_and_again_ends_as_an_undisturbed_one(
     # Of the server that other tests ask as well: it has the flags that a run gives its own, and is up already.
     undisturbed = Run(tmp_path / "undisturbed", smollm2_dir, endpoint=real_server.url)
     struck = Run(tmp_path / "struck", smollm2_dir)
+    to_the_end(undisturbed)
     for name, blow in BLOWS.items():
         before = struck.answered()
         process = struck.begin(blow.door)
@@ -233,12 +234,15 @@ def test_a_run_that_is_struck_down_again_and_again_ends_as_an_undisturbed_one(
         assert not blow.said or "--resume --out run" in output
         nothing_is_left(tree, temporary)
         assert before + 4 <= struck.answered() < CASES, name
-    for run in (undisturbed, struck):
-        output, _ = run.begin("cli").communicate(timeout=START_S)
-        assert run.process is not None
-        assert run.process.returncode == 0, output
+    to_the_end(struck)
     assert struck.content() == undisturbed.content()
     assert not left_in(temporary)
+
+
+def to_the_end(run: Run) -> None:
+    output, _ = run.begin("cli").communicate(timeout=START_S)
+    assert run.process is not None
+    assert run.process.returncode == 0, output
 
 
 # Starts that fail.
