@@ -121,15 +121,15 @@ def run_out_of_memory(tree: Tree) -> None:
 
 
 class Run:
-    """A run in a folder, by either door: of a model folder, or of a server that is there."""
+    """A run in a folder, by either door."""
 
-    def __init__(self, folder: Path, model: Path, *, endpoint: str = "") -> None:
+    def __init__(self, folder: Path, model: Path) -> None:
         self.folder = folder
-        self.model = {"endpoint": endpoint} if endpoint else {"model": str(model), "stall-timeout": str(STALL_S)}
+        self.model = model
         self.process: subprocess.Popen[str] | None = None
 
     def begin(self, door: str, *args: str) -> subprocess.Popen[str]:
-        options = {**self.model, "out": "run", "concurrency": "1"}
+        options = {"model": str(self.model), "out": "run", "concurrency": "1", "stall-timeout": str(STALL_S)}
         flags = ["resume"] if (self.folder / "run").exists() else []
         if door == "cli":
             command = [str(Path(sys.executable).with_name("llmgate")), "run", "words.yaml"]
@@ -207,14 +207,14 @@ BLOWS = {
 
 
 def test_a_run_that_is_struck_down_again_and_again_ends_as_an_undisturbed_one(
-    tmp_path: Path, smollm2_dir: Path, real_server: OwnedServer, temporary: Path
+    tmp_path: Path, smollm2_dir: Path, temporary: Path
 ) -> None:
     for name in ("undisturbed", "struck"):
         (tmp_path / name).mkdir()
         write_suite(tmp_path / name, cases=CASES, gate="min: 0.01")
-    # Of the server that other tests ask as well: it has the flags that a run gives its own, and is up already.
-    undisturbed = Run(tmp_path / "undisturbed", smollm2_dir, endpoint=real_server.url)
+    undisturbed = Run(tmp_path / "undisturbed", smollm2_dir)
     struck = Run(tmp_path / "struck", smollm2_dir)
+    to_the_end(undisturbed)
     for name, blow in BLOWS.items():
         before = struck.answered()
         process = struck.begin(blow.door)
@@ -233,12 +233,15 @@ def test_a_run_that_is_struck_down_again_and_again_ends_as_an_undisturbed_one(
         assert not blow.said or "--resume --out run" in output
         nothing_is_left(tree, temporary)
         assert before + 4 <= struck.answered() < CASES, name
-    for run in (undisturbed, struck):
-        output, _ = run.begin("cli").communicate(timeout=START_S)
-        assert run.process is not None
-        assert run.process.returncode == 0, output
+    to_the_end(struck)
     assert struck.content() == undisturbed.content()
     assert not left_in(temporary)
+
+
+def to_the_end(run: Run) -> None:
+    output, _ = run.begin("cli").communicate(timeout=START_S)
+    assert run.process is not None
+    assert run.process.returncode == 0, output
 
 
 # Starts that fail.
