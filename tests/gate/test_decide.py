@@ -326,8 +326,8 @@ def test_what_clusters_promise_is_only_a_most() -> None:
     """The chance rests on the t bound, which is the narrowest of the three."""
     keys = [f"doc{i // 10}" for i in range(400)]
     scores = [float(i % 7 != 0) for i in range(400)], [float(i % 9 != 0) for i in range(400)]
-    clustered = decide_tables(*(table(one, clusters=keys) for one in scores), margin=0.05)
-    alone = decide_tables(*map(table, scores), margin=0.05)
+    clustered = decide_tables(*(table(one, clusters=keys) for one in scores), margin=0.03)
+    alone = decide_tables(*map(table, scores), margin=0.03)
     assert "would pass this gate at most" in chances_sentence(clustered.metrics[0])
     assert "would pass this gate at most" not in chances_sentence(alone.metrics[0])
 

@@ -197,9 +197,10 @@ def chances_sentence(metric: MetricDecision) -> str:
     if metric.two_sided:
         loss = f"a true change by a factor of {1.0 + metric.margin:.6g}"
     # Of clusters only the robust t is reckoned with, and the rule is never narrower.
-    most = "at most " if metric.cluster_facts else ""
+    chance = share(metric.pass_if_unchanged)
+    most = "at most " if metric.cluster_facts and chance[:1].isdigit() else ""
     return (
-        f"{who} would pass this gate {most}{share(metric.pass_if_unchanged)} of the time"
+        f"{who} would pass this gate {most}{chance} of the time"
         f"{f' ({basis})' if basis else ''}; {loss} would pass at most {share(metric.pass_if_margin_lost)} of the time."
     )
 
