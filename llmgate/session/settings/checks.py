@@ -118,7 +118,7 @@ def check_champion(settings: Settings) -> None:
         raise UsageError(
             f"{settings.baseline!r} names no run",
             where="--baseline",
-            fix=f"Name the champion's run, and add --champion {settings.baseline}; or name its model: --champion DIR|URL",
+            fix=f"Name the champion's run, and add --champion {settings.baseline}, or its model: --champion DIR|URL",
         )
     if champion == STORED and settings.champion_adapter:
         raise UsageError("--champion-adapter asks it again, and --champion keeps what it said", fix="Leave one out")
