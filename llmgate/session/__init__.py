@@ -4,6 +4,7 @@
     run.plan                   suite files → cases and policy, with the checks of users (run.custom_checks)
     run.models                 is every judge named, and may it gate (run.admissions)? before anything is started
     decide.records             finds the champion's record and notes it beside the run (resolve_baseline)
+    run.fresh_champion         is the champion asked again beside the candidate? Then commands.both_arms asks both
     run.execute                measures, from opening a model to sealing the record:
       run.registered             can it be logged, and does it judge the registered version that it names?
       reach.sources, reach.target  a place of models or an endpoint → something that can be asked; reach.owned starts it

@@ -62,6 +62,7 @@ def llmgate(*args: object) -> Result:
     [
         ({"champion": ""}, "it is empty"),
         ({"champion": "fresh"}, "nothing says who the champion is"),
+        ({"baseline": "fresh"}, "add --champion fresh"),
         ({"champion": "fresh", "as_baseline": True, "champion_adapter": None}, "nothing says"),
         ({"champion": "http://127.0.0.1:9", "as_baseline": True}, "with --as-baseline"),
         ({"champion": "fresh", "baseline": "x", "shard": "1/2"}, "shard its run as well"),

@@ -41,7 +41,7 @@ def refresh(uri: str, suites: tuple[Path, ...], **options: Any) -> None:
     name it with --model. Its weights have to be those that earned the alias. SUITES are those of that run.
 
     \b
-      llmgate champion refresh models:/support-bot suites/ --mlflow-uri http://mlflow:5000
+      llmgate champion refresh models:/bot suites/ --mlflow-uri http://mlflow:5000
     """
     from llmgate.session.commands.refresh import refresh_champion
     from llmgate.session.progress import LineProgress

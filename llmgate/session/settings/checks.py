@@ -119,6 +119,12 @@ def check_champion(settings: Settings) -> None:
     champion = settings.champion
     if not champion:
         raise UsageError("it is empty", where="--champion", fix=f"Give {', '.join(CHAMPION_WORDS)}, a folder or a URL")
+    if settings.baseline in CHAMPION_WORDS and not Path(settings.baseline).exists():
+        raise UsageError(
+            f"{settings.baseline!r} names no run",
+            where="--baseline",
+            fix=f"Name the champion's run, and add --champion {settings.baseline}, or its model: --champion DIR|URL",
+        )
     if champion == STORED and settings.champion_adapter:
         raise UsageError("--champion-adapter asks it again, and --champion keeps what it said", fix="Leave one out")
     if not settings.asks_champion:
