@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision.types import Problem
-from llmgate.gate.decision.wording import count
+from llmgate.gate.decision.wording import count, name_some
 from llmgate.gate.metrics.intervals import compare
 from llmgate.record.policy import Inference
 
 if TYPE_CHECKING:
     from llmgate.gate.evidence.pairing import Pairs
     from llmgate.gate.metrics.metric import MetricTest
-    from llmgate.record.policy import MetricPolicy
+    from llmgate.record.policy import MetricPolicy, Policy
 
-__all__ = ["benchmark_notes", "benchmark_problem", "in_view"]
+__all__ = ["benchmark_notes", "benchmark_problem", "in_view", "view_sentence"]
 
 
 def in_view(test: MetricTest, pairs: Pairs) -> MetricTest:
@@ -31,6 +31,16 @@ def in_view(test: MetricTest, pairs: Pairs) -> MetricTest:
         return replace(test, problem=test.problem or problem)
     notes = benchmark_notes(test.policy, test.oriented or pairs, margin=test.margin)
     return replace(test, notes=(*test.notes, *notes))
+
+
+def view_sentence(policy: Policy) -> str:
+    """To follow the sentence of a decision: which metrics it holds of these cases only for; empty if there are none."""
+    alone = [metric for metric in policy.metrics if metric.gates and metric.inference is Inference.BENCHMARK]
+    if not alone:
+        return ""
+    others = any(metric.gates and metric.inference is not Inference.BENCHMARK for metric in policy.metrics)
+    what = f" in {name_some(metric.metric for metric in alone)}" if others else ""
+    return f" This holds for these cases only{what}, not for others like them."
 
 
 def benchmark_problem(policy: MetricPolicy, pairs: Pairs, *, corrected: bool) -> Problem | None:

@@ -36,7 +36,7 @@ def pass_chances(test: MetricTest) -> tuple[float | None, float | None]:
     if test.look is not None and n and not test.corrected:
         # At all cases, where the last look alone gives nearly all of the chance.
         alpha, shrunk, n = test.look.bounds(alpha).tails[-1], n / test.look.planned, test.look.planned
-    if pairs.simple and not test.corrected:
+    if pairs.simple and pairs.sampling is None and not test.corrected:
         psi = _variance(test, comparison, unchanged=True)
         unchanged = tango_chances(delta=0.0, discordance=psi, pairs=n, margin=margin, alpha=alpha)
         with_loss = discordance_at(-margin, unchanged=psi)
@@ -44,8 +44,10 @@ def pass_chances(test: MetricTest) -> tuple[float | None, float | None]:
         return unchanged.passed, max(test.policy.alpha, lost.passed)
     df = max(1, round((comparison.interval.df or max(1, n - 1)) / shrunk))
     se = math.sqrt(_variance(test, comparison, unchanged=True) / n)
+    # What may stay unseen is an answer to these cases, where they are all there are.
+    drawn = n if pairs.sampling is None else int(n * np.min(pairs.sampling[:, [1, 3]]))
     chances = [
-        t_pass_chance(delta=delta, standard_error=se, df=df, pairs=n, margin=margin, alpha=alpha)
+        t_pass_chance(delta=delta, standard_error=se, df=df, pairs=drawn, margin=margin, alpha=alpha)
         for delta in (0.0, -margin)
     ]
     return chances[0], max(test.policy.alpha, chances[1])

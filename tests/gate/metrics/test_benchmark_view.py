@@ -58,6 +58,9 @@ def test_these_cases_alone_say_more_than_cases_like_them() -> None:
     assert metric.upper - metric.lower < other.upper - other.lower
     assert metric.method == "t on the answers' own variance, these cases only"
     assert (alone.verdict, among.verdict) == (Verdict.PASS, Verdict.INCONCLUSIVE)
+    assert alone.sentence.endswith("This holds for these cases only, not for others like them.")
+    assert metric.pass_if_unchanged is not None
+    assert metric.pass_if_unchanged > 0.8
     held, beside = (note for note in metric.notes if "cases only" in note or "cases like them" in note)
     assert held.startswith("The verdict holds for these 150 cases only, not for others like them")
     assert f"{100 * other.lower:+.1f} to {100 * other.upper:+.1f} points" in beside
