@@ -33,6 +33,7 @@ from llmgate.gate.attempts.words import attempt_decision
 from llmgate.gate.decision.types import Decision, Problem, Verdict
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.evidence.pairing import Matches
+from llmgate.gate.metrics.benchmark_view import view_sentence
 from llmgate.gate.metrics.judge_bars import apply_judge_checks, drifts_of
 from llmgate.gate.metrics.missing import bar_lost_slices
 from llmgate.gate.metrics.serving import conclude_serving, not_measured
@@ -124,7 +125,7 @@ def decide_tests(
     verdict = _verdict(basis, barring)
     return Decision(
         verdict=verdict,
-        sentence=decision_sentence(verdict, basis, barring, (*tests, *serving)),
+        sentence=decision_sentence(verdict, basis, barring, (*tests, *serving)) + view_sentence(policy),
         metrics=basis.metrics,
         flips=tuple(flip for test in tests for flip in flips_of(test)),
         problems=problems,

@@ -21,6 +21,7 @@ from llmgate.record.policy_words import (
     Aggregate,
     Binding,
     Direction,
+    Inference,
     OnInconclusive,
     Role,
     Unadmitted,
@@ -38,6 +39,7 @@ __all__ = [
     "Aggregate",
     "Binding",
     "Direction",
+    "Inference",
     "MetricPolicy",
     "OnInconclusive",
     "Policy",
@@ -71,6 +73,8 @@ class MetricPolicy:
         reason: Why it is as lax as it is, where `unexplained` asks for that.
         missing: The share of its cases that may be without a score, if it passes with all of them counted against the
             candidate. A PASS is barred beyond it.
+        inference: Whether the verdict speaks of cases like these, or of these alone, which needs two answers and more
+            to each.
 
     Raises:
         PolicyError: If a number is outside its range, `unadmitted` is set where no judge scores, or a feature is gated
@@ -91,6 +95,7 @@ class MetricPolicy:
     trait: OutputFeature | None = None
     reason: str = ""
     missing: float = DEFAULT_MISSING
+    inference: Inference = Inference.POPULATION
 
     def __post_init__(self) -> None:
         where = self.where
@@ -147,6 +152,8 @@ class MetricPolicy:
                 where=where,
                 fix="Write `margin: 0.2` for a fifth longer or shorter",
             )
+        if self.trait is OutputFeature.LENGTH and self.inference is Inference.BENCHMARK:
+            raise PolicyError("lengths are compared over answers like these", where=where, fix="Leave `inference:` out")
         if self.trait is OutputFeature.LENGTH and self.direction is not Direction.HIGHER:
             raise PolicyError(
                 "neither longer nor shorter answers are better", where=where, fix="Leave `direction:` out"
@@ -189,7 +196,7 @@ class MetricPolicy:
     @property
     def unsaid(self) -> tuple[str, ...]:
         """What was added later and says nothing here: left out where it is written, so that older digests hold."""
-        later = {"reason": "", "missing": DEFAULT_MISSING}
+        later = {"reason": "", "missing": DEFAULT_MISSING, "inference": Inference.POPULATION}
         return tuple(name for name, nothing in later.items() if getattr(self, name) == nothing)
 
     @property

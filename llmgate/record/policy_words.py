@@ -17,6 +17,7 @@ __all__ = [
     "Aggregate",
     "Binding",
     "Direction",
+    "Inference",
     "OnInconclusive",
     "Role",
     "Unadmitted",
@@ -62,6 +63,15 @@ class Direction(StrEnum):
     HIGHER = "higher"
     LOWER = "lower"
     """The score counts something unwanted; differences and bounds are turned round, so that + is always better."""
+
+
+class Inference(StrEnum):
+    """What a verdict speaks of."""
+
+    POPULATION = "population"
+    """Cases like these: those of the suite are a sample of them."""
+    BENCHMARK = "benchmark"
+    """These cases and no others: only the answers' own chance counts."""
 
 
 class OnInconclusive(StrEnum):

@@ -152,6 +152,8 @@ class ScoreTable:
         right_or_wrong: Whether a score can be nothing but 0 or 1, one that is missing too.
         needed: Items, by index, that have no score and may not be without one: an assert of theirs must never fail, or
             nobody knows whether one must not.
+        sampling: Shape (n, 2): of each item the variance of its answers' mean, s²/K, and K; NaN where one answer or
+            none tells. None where nobody asked.
 
     Raises:
         ValueError: If a column has another length, a score lies outside [0, 1], or scores and errors contradict.
@@ -165,6 +167,7 @@ class ScoreTable:
     human: NDArray[np.float64] | None = None
     right_or_wrong: bool = False
     needed: frozenset[int] = frozenset()
+    sampling: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         name = f"{self.suite}::{self.metric}"
@@ -174,6 +177,8 @@ class ScoreTable:
             # NaN fails both comparisons, infinity one of them.
             if not bool(np.all(np.isnan(column) | ((column >= 0.0) & (column <= 1.0)))):
                 raise ValueError(f"a score of {name} is not a finite number in [0, 1]")
+        if self.sampling is not None and self.sampling.shape != (len(self.items), 2):
+            raise ValueError(f"{name} does not have one spread per item")
         if set(np.flatnonzero(np.isnan(self.scores)).tolist()) != self.errors.keys():
             raise ValueError(f"{name} needs either a score or an error for every item")
 

@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.stats import special
+from llmgate.stats.interval import Interval, check_alpha
 from llmgate.stats.sums import total
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PairedComponents", "VarianceComponents", "flip_shares", "paired_components", "variance_components"]
+__all__ = [
+    "PairedComponents",
+    "VarianceComponents",
+    "benchmark_interval",
+    "flip_shares",
+    "paired_components",
+    "variance_components",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +155,77 @@ def paired_components(
         candidate=total(squares / (counts - 1.0)) / n,
         champion=total(champion_squares / (counts - 1.0)) / n,
         cases=n,
+    )
+
+
+def benchmark_interval(
+    differences: NDArray[np.float64],
+    sampling: NDArray[np.float64],
+    *,
+    alpha: float,
+    floor: float = -1.0,
+    ceiling: float = 1.0,
+) -> Interval:
+    """The mean difference over these very cases: what would be found if each were answered for ever.
+
+    Given the cases only the answers are random: Var = Σ_i (s²_Ai/K_Ai + s²_Bi/K_Bi)/n², with Satterthwaite's degrees of
+    freedom, (Σ v_j)²/Σ v_j²/(K_j − 1) over the terms v_j of that sum. Which cases there are adds nothing, so clusters
+    do not either: that cases of one document resemble each other is a property of the cases, which are given; their
+    answers are drawn one by one.
+
+    The bounds are widened by half of a step of 1/(nK), by which counts of right answers move the mean, and are nowhere
+    narrower than what N answers in all, none of which differed from the others of its case, may have missed: a share
+    of 1 − α^(1/N) of answers at the worst score. Simulated with 2 to 10 answers to 50 to 300 cases (a tenth of them
+    tossed up, or all nearly sure, or anything), equal models and losses of 5 points, a bound at 5 % errs in 5.3 % at
+    most; without the half step it is up to 6.6. With two answers to few cases that differ it is cautious: 0.3 to 4 %.
+
+    Args:
+        differences: Shape (n,): of each case the difference of the mean scores.
+        sampling: Shape (n, 4): s²/K and K of the one side's answers, and of the other's; s² with divisor K − 1. A side
+            that is a constant has a variance of 0.
+        alpha: Error rate per side.
+        floor: Lowest possible difference.
+        ceiling: Highest possible difference.
+
+    Raises:
+        UndefinedError: If there are no cases, or a case has fewer than two answers on a side.
+
+    Reference: Miller (2024), arXiv 2411.00640, section 3.2, without the term between cases; Satterthwaite (1946),
+    Biometrics Bulletin 2:110-114.
+    """
+    check_alpha(alpha)
+    n = len(differences)
+    if n == 0 or sampling.shape != (n, 4):
+        raise UndefinedError(f"{n} cases without a spread of their answers have no interval")
+    single = int(np.sum(~np.isfinite(sampling).all(axis=1) | (sampling[:, [1, 3]] < 2.0).any(axis=1)))
+    if single:
+        raise UndefinedError(
+            f"{single:,} of {n:,} cases have fewer than two answers on a side, so nobody knows how much those vary",
+            fix="Answer each case twice or more on both sides: repeat: 2",
+        )
+    variances, answers = sampling[:, [0, 2]], sampling[:, [1, 3]]
+    whole = total(variances.ravel())
+    estimate, step = total(differences) / n, 0.5 / n / float(answers.min())
+    counted = n * float(answers.min())
+    unseen = -math.expm1(math.log(alpha) / counted)
+    lower, upper = (1.0 - unseen) * estimate + unseen * floor, (1.0 - unseen) * estimate + unseen * ceiling
+    # The smallest alpha at which the upper bound lies below 0.
+    p = math.exp(counted * -math.log1p(-estimate / ceiling)) if estimate < 0.0 else 1.0
+    se, df = math.sqrt(whole) / n, 1
+    if whole > 0.0:
+        df = max(1, math.floor(whole * whole / total((variances * variances / (answers - 1.0)).ravel())))
+        reach = float(special.stdtrit(df, 1.0 - alpha)) * se + step
+        lower, upper = min(lower, estimate - reach), max(upper, estimate + reach)
+        p = max(p, float(special.stdtr(df, (estimate + step) / se)))
+    return Interval(
+        estimate=estimate,
+        lower=min(estimate, max(lower, floor)),
+        upper=max(estimate, min(upper, ceiling)),
+        alpha=alpha,
+        method="t on the answers' own variance, these cases only",
+        p_negative=min(1.0, p),
+        standard_error=se,
+        df=df,
     )
 
 

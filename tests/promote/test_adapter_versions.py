@@ -29,8 +29,8 @@ from llmgate.session.decide.publish import new_version
 from llmgate.session.decide.sign import refuse_other_version
 from llmgate.session.progress import LineProgress
 from llmgate.session.reach.adapters import named_adapters
-from llmgate.session.reach.sources import local_model, localised
 from llmgate.session.reach.owned import identify_folder
+from llmgate.session.reach.sources import local_model, localised
 from llmgate.session.run.registered import look_up
 from llmgate.session.settings.combined import settings_from
 

@@ -19,7 +19,7 @@ from llmgate.gate.evidence.output_features import embedded_answers, feature_scor
 from llmgate.gate.judges.admission import status_in
 from llmgate.gate.judges.anchors import drift_of
 from llmgate.record.output_features import OutputFeature
-from llmgate.record.policy import Aggregate
+from llmgate.record.policy import Aggregate, Inference
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
 
@@ -168,9 +168,13 @@ def _table(
     optional: Collection[tuple[str, str]],
 ) -> ScoreTable:
     scores, errors, needed = np.full(len(cases), np.nan), {}, set()
+    alone = metric.inference is Inference.BENCHMARK
+    sampling = np.full((len(cases), 2), np.nan) if alone else None
     for i, case in enumerate(cases):
         try:
             scores[i] = _case_score(record, case, metric)
+            if sampling is not None:
+                sampling[i] = _spread_of_answers(record, case, metric)
         except UndefinedError as error:
             errors[i] = error.what
             if (case.suite, case.case) not in optional:
@@ -183,7 +187,15 @@ def _table(
         errors=errors,
         right_or_wrong=_right_or_wrong(metric) and all(case.repeats == 1 for case in cases),
         needed=frozenset(needed),
+        sampling=sampling,
     )
+
+
+def _spread_of_answers(record: Record, case: PlannedCase, metric: MetricPolicy) -> tuple[float, float]:
+    """s²/K of the scores of a case's answers, and K; a single answer has no spread."""
+    scores = np.array([answer_score(record.scored.get(key), metric, case) for key in case.keys])
+    count = len(scores)
+    return (float(np.var(scores, ddof=1)) / count, float(count)) if count > 1 else (math.nan, float(count))
 
 
 def _right_or_wrong(metric: MetricPolicy) -> bool:

@@ -84,6 +84,8 @@ class Pairs:
         right_or_wrong: Whether a score can be nothing but 0 or 1, one that is missing too.
         everyone: The same with the cases that could not be evaluated, whose missing scores are NaN; None where there
             are none, or where one side does not even list a case.
+        sampling: Shape (n, 4): of each case s²/K and K of the candidate's answers, and of the champion's (0 and K of
+            the candidate's without one); None where nobody asked, or one side does not tell.
     """
 
     item_ids: NDArray[np.object_]
@@ -97,6 +99,7 @@ class Pairs:
     errors: Errors
     right_or_wrong: bool = False
     everyone: Pairs | None = None
+    sampling: NDArray[np.float64] | None = None
 
     @property
     def binary(self) -> bool:
@@ -148,6 +151,7 @@ class Pairs:
             expected=len(indices),
             errors=Errors(),
             everyone=None,
+            sampling=None if self.sampling is None else self.sampling[indices],
         )
 
 
@@ -226,6 +230,7 @@ def pair_up(candidate: ScoreTable, champion: ScoreTable | None, match: Match | N
         expected=len(match.ids),
         errors=Errors(),
         right_or_wrong=candidate.right_or_wrong and (champion is None or champion.right_or_wrong),
+        sampling=_sampling(candidate, champion, match),
     )
     if bool(np.all(whole)):
         return pairs
@@ -233,6 +238,15 @@ def pair_up(candidate: ScoreTable, champion: ScoreTable | None, match: Match | N
     listed = match.champion_at is None or bool(np.all((match.candidate_at >= 0) & (match.champion_at >= 0)))
     everyone = pairs if listed else None
     return replace(pairs.at(np.flatnonzero(whole)), expected=len(match.ids), errors=errors, everyone=everyone)
+
+
+def _sampling(candidate: ScoreTable, champion: ScoreTable | None, match: Match) -> NDArray[np.float64] | None:
+    if candidate.sampling is None or (champion is not None and champion.sampling is None):
+        return None
+    own = [gathered(candidate.sampling[:, j], match, match.candidate_at) for j in (0, 1)]
+    if champion is None or champion.sampling is None or match.champion_at is None:
+        return np.stack([*own, np.zeros(len(own[0])), own[1]], axis=1)
+    return np.stack([*own, *(gathered(champion.sampling[:, j], match, match.champion_at) for j in (0, 1))], axis=1)
 
 
 def same_ids(candidate: Items, champion: Items) -> bool:

@@ -66,11 +66,13 @@ class _Planned:
 
     Attributes:
         variance: Of one case's difference between two runs of the same model.
+        drawn: How many were drawn that might have been others: the pairs, or the answers to them.
         df: None for the rule on right-or-wrong scores.
     """
 
     variance: float
     pairs: int
+    drawn: int
     margin: float
     alpha: float
     df: int | None
@@ -89,7 +91,7 @@ class _Planned:
             delta=delta,
             standard_error=math.sqrt(self.variance / self.pairs),
             df=self.df,
-            pairs=self.pairs,
+            pairs=self.drawn,
             margin=self.margin,
             alpha=self.alpha,
         )
@@ -106,9 +108,11 @@ def _planned(test: MetricTest) -> _Planned | None:
         # At all cases, where the last look alone gives nearly all of the chance.
         alpha, shrunk, n = test.look.bounds(alpha).tails[-1], n / test.look.planned, test.look.planned
     variance, df = _variance(test, comparison, unchanged=True), None
-    if not pairs.simple or test.corrected:
+    if not pairs.simple or pairs.sampling is not None or test.corrected:
         df = max(1, round((comparison.interval.df or max(1, n - 1)) / shrunk))
-    return _Planned(variance=variance, pairs=n, margin=margin, alpha=alpha, df=df)
+    # What may stay unseen is an answer to these cases, where they are all there are.
+    drawn = n if pairs.sampling is None else int(n * np.min(pairs.sampling[:, [1, 3]]))
+    return _Planned(variance=variance, pairs=n, drawn=drawn, margin=margin, alpha=alpha, df=df)
 
 
 def more_cases(test: MetricTest, hypothesis: HypothesisTest) -> str:

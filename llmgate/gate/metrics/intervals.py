@@ -12,6 +12,7 @@ from llmgate.gate.metrics.metric import HypothesisTest
 from llmgate.stats.clusters.rule import check_groups, cluster_interval
 from llmgate.stats.paired import bca, skew_error, t_interval
 from llmgate.stats.proportion import PairedCounts, clopper_pearson, p_below, tango
+from llmgate.stats.repeats import benchmark_interval
 from llmgate.stats.unseen import widen_for_unseen
 
 if TYPE_CHECKING:
@@ -44,12 +45,16 @@ def compare(pairs: Pairs, *, margin: float, alpha: float) -> HypothesisTest:
     error of t by more than a fifth of alpha. Clusters have a rule of their own, see `stats.clusters.rule`. All but
     Tango's are widened by what stayed unseen (see `stats.unseen`).
 
+    Where the verdict speaks of these cases alone, it is t on the variance of their answers (`benchmark_interval`).
+
     Raises:
         UndefinedError: If there are no pairs, or too few clusters to decide at alpha.
     """
     if pairs.champion is None:
         raise UndefinedError("there is no champion to compare with")
     differences = pairs.candidate - pairs.champion
+    if pairs.sampling is not None:
+        return against_margin(benchmark_interval(differences, pairs.sampling, alpha=alpha), margin)
     if pairs.simple:
         counts = PairedCounts(
             better=int(np.sum(differences > 0)), worse=int(np.sum(differences < 0)), pairs=len(differences)
@@ -69,6 +74,16 @@ def compare_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> Hypot
     Raises:
         UndefinedError: If there are no cases, or too few clusters to decide at alpha.
     """
+    if pairs.sampling is not None:
+        own = pairs.sampling.copy()
+        # The minimum is a constant.
+        own[:, 2], own[:, 3] = 0.0, own[:, 1]
+        excess = benchmark_interval(
+            pairs.candidate - minimum, own, alpha=alpha, floor=-minimum, ceiling=1.0 - minimum or 1e-9
+        )
+        lifted = (excess.estimate + minimum, excess.lower + minimum, excess.upper + minimum)
+        rate = replace(excess, estimate=lifted[0], lower=lifted[1], upper=lifted[2])
+        return against_minimum(excess, rate)
     if pairs.simple:
         right, cases = int(np.sum(pairs.candidate)), len(pairs.candidate)
         interval = clopper_pearson(right, cases, alpha=alpha)

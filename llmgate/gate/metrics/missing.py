@@ -25,6 +25,7 @@ from llmgate.gate.metrics.intervals import (
     compare_with_minimum,
 )
 from llmgate.gate.metrics.slices import SliceCases, compare_slice, slice_p
+from llmgate.record.policy import Inference
 from llmgate.stats.clusters.subsets import least_groups
 from llmgate.stats.completions import Completions
 from llmgate.stats.multiplicity import holm
@@ -105,6 +106,8 @@ def _worded(problem: Problem, pairs: Pairs, told: str) -> Problem:
 
 def _in_the_way(test: MetricTest, pairs: Pairs) -> str:
     """Why a metric might not pass if nothing were missing; empty if it passes whatever is missing."""
+    if test.policy.inference is Inference.BENCHMARK:
+        return "what answers to a missing case would vary by is not known"
     oriented = test.oriented
     everyone = None if oriented is None else oriented.everyone
     if pairs.errors.uncountable or everyone is None:

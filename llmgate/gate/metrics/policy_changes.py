@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.metrics.tests import default_margin
-from llmgate.record.policy import Binding, OnInconclusive, Unadmitted
+from llmgate.record.policy import Binding, Inference, OnInconclusive, Unadmitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +105,8 @@ def _metric(before: MetricPolicy, after: MetricPolicy, default: float) -> Iterat
     if (after.margin or default) > (before.margin or default):
         yield f"margin {_number(before.margin, 'default')} → {_number(after.margin, 'default')}"
     yield from _alpha_and_limits(before, after)
+    if before.inference is Inference.POPULATION and after.inference is Inference.BENCHMARK:
+        yield f"inference {before.inference} → {after.inference}"
     if after.missing > before.missing:
         yield f"missing {before.missing:g} → {after.missing:g}"
     if STRICTNESS.index(after.unadmitted) < STRICTNESS.index(before.unadmitted):

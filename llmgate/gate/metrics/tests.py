@@ -9,6 +9,7 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.decision.types import ASK_AGAIN, NOTHING_TO_COMPARE, SCORE_AGAIN, Problem
 from llmgate.gate.decision.wording import count, points
 from llmgate.gate.evidence.pairing import Matches, pair_up
+from llmgate.gate.metrics.benchmark_view import in_view
 from llmgate.gate.metrics.intervals import compare, compare_with_minimum
 from llmgate.gate.metrics.label_corrected import (
     JUDGE_ALONE,
@@ -130,6 +131,9 @@ def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None, *, ask
         policy=policy, pairs=pairs, margin=margin, labels=labelled_cases(pairs),
         labels_digest=sheet.digest if sheet else "", problem=_unevaluated(policy, pairs, ask_again),
     )  # fmt: skip
+    # What was not evaluated is said first; only that may be counted later.
+    lacking, untested = untested.problem, in_view(untested, pairs)
+    notes.extend(untested.notes)
     if untested.corrected:
         notes.append(correction_note(pairs, margin=margin, alpha=policy.alpha))
         if sheet:
@@ -153,7 +157,7 @@ def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None, *, ask
     tested = replace(
         untested, comparison=comparison, floor=floor, problem=problem, notes=tuple(note for note in notes if note)
     )
-    return count_missing(tested) if problem is not None and problem is untested.problem else tested
+    return count_missing(tested) if problem is not None and problem is lacking else tested
 
 
 def _unevaluated(policy: MetricPolicy, pairs: Pairs, ask_again: str) -> Problem | None:

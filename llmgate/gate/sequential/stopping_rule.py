@@ -25,6 +25,7 @@ from llmgate.gate.metrics.attempt_point import too_coarse
 from llmgate.gate.metrics.metric import MetricTest
 from llmgate.gate.metrics.missing import barred
 from llmgate.gate.metrics.tests import default_margin, run_test
+from llmgate.record.policy import Inference
 from llmgate.stats.multiplicity import holm
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ def run_test_at(
         margin, note = default_margin(point.planned)
         notes.append(note)
     test = run_test(replace(policy, margin=margin, alpha=point.tail(policy.alpha)), candidate, champion, matches)
+    if policy.inference is Inference.BENCHMARK:
+        what = "the suite may stop early, and a verdict on these cases alone needs the answers to all of them"
+        fix = "Remove `stopping:`, or write `inference: population`"
+        test = replace(test, problem=test.problem or Problem(where=policy.where, what=what, fix=fix))
     test = barred(test, "in a suite that may stop early it is not counted against the candidate")
     return replace(
         test,

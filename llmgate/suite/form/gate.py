@@ -20,6 +20,7 @@ from llmgate.record.policy import (
     Aggregate,
     Binding,
     Direction,
+    Inference,
     MetricPolicy,
     OnInconclusive,
     Role,
@@ -63,6 +64,8 @@ class GatePart(Part):
     """Why, where alpha is above 0.2 or the margin above 0.5."""
     missing: Finite = DEFAULT_MISSING
     """The share of cases, up to 0.05, that may lack a score if it passes with them counted against the candidate."""
+    inference: Annotated[Inference, Field(strict=False)] = Inference.POPULATION
+    """population: the verdict speaks of cases like these; benchmark: of these alone, with `repeat: 2` or more."""
 
 
 class SlicesPart(Part):

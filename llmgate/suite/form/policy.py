@@ -32,6 +32,7 @@ from llmgate.record.policy import (
     Aggregate,
     Binding,
     Direction,
+    Inference,
     MetricPolicy,
     OnInconclusive,
     Policy,
@@ -79,6 +80,8 @@ class MetricPart(BaseModel):
     """Why, where alpha is above 0.2 or the margin above 0.5."""
     missing: Finite | None = None
     """The share of cases, up to 0.05, that may lack a score if it passes with them counted against the candidate."""
+    inference: Inference | None = None
+    """population: the verdict speaks of cases like these; benchmark: of these alone, with `repeat: 2` or more."""
 
 
 class FigureChange(BaseModel):
