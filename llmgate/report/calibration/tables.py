@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmgate.gate.calibration.results import SIMULATED, DecisionRule, Truth
+from llmgate.report.calibration.attempts import attempt_sheets
 from llmgate.report.calibration.baselines import baseline_sheets
 from llmgate.report.calibration.clusters import cluster_sheets
 from llmgate.report.calibration.power import power_sheets
@@ -120,6 +121,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
         *cluster_sheets(calibration.further),
         *baseline_sheets(calibration.further),
         *round_sheets(calibration.further),
+        *attempt_sheets(calibration.further),
     )
     return tuple(sheet for sheet in tables if sheet.rows)
 
