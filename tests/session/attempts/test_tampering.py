@@ -18,6 +18,7 @@ from llmgate.session.attempts.counting import AttemptSources, counted_with
 
 if TYPE_CHECKING:
     from pathlib import Path
+
     from llmgate.gate.decision.types import Decision
 
 POLICY = replace(make_policy(margin=0.2), reserve=0.1)
