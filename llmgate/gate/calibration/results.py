@@ -32,6 +32,7 @@ __all__ = [
     "Truth",
     "requirements",
     "serving_requirements",
+    "simulation_room",
 ]
 
 SIMULATED = "simulated"
@@ -304,7 +305,7 @@ def _of_row(row: CalibrationRow) -> Iterator[Requirement]:
             where=row.name,
             found=abs(unchanged.pass_rate - unchanged.promised),
             limit=_NEAR,
-            room=_room(unchanged.promised, unchanged.runs),
+            room=simulation_room(unchanged.promised, unchanged.runs),
             runs=unchanged.runs,
         )
     if row.rule is DecisionRule.LOOKS and (row.pairs, row.discordance) == _LOOKS_AT:
@@ -352,14 +353,22 @@ def _of_serving(row: ServingCalibrationRow) -> Iterator[Requirement]:
         if cell is not None and cell.promised is not None:
             rate = cell.pass_rate if truth is Truth.UNCHANGED else cell.fail_rate
             # Of the promise 50 %, where it is largest: of one near 100 % a deviation means as much.
-            room = _room(0.5, cell.runs)
+            room = simulation_room(0.5, cell.runs)
             found = abs(rate - cell.promised)
             yield Requirement(what=what, where=row.name, found=found, limit=_NEAR, room=room, runs=cell.runs)
 
 
 def _rate(what: str, row: CalibrationRow | ServingCalibrationRow, cell: Cell, rate: float, limit: float) -> Requirement:
-    return Requirement(what=what, where=row.name, found=rate, limit=limit, room=_room(limit, cell.runs), runs=cell.runs)
+    return Requirement(
+        what=what, where=row.name, found=rate, limit=limit, room=simulation_room(limit, cell.runs), runs=cell.runs
+    )
 
 
-def _room(rate: float, runs: int) -> float:
+def simulation_room(rate: float, runs: int) -> float:
+    """How far a simulated rate may lie above its limit by chance.
+
+    Args:
+        rate: The limit.
+        runs: Data sets.
+    """
     return _ERRORS_OF_ROOM * math.sqrt(rate * (1.0 - rate) / runs)

@@ -73,9 +73,9 @@ def _spending_bounds(times: tuple[float, ...], spent: tuple[float, ...], looked:
     bounds: list[float] = []
     left, last, solved = START, (0.0, 0.0), 0
     for k, (time, alpha) in enumerate(zip(times, spent, strict=True)):
-        if time <= last[0] * (1.0 + _LEAST_STEP) or alpha == 0.0:
-            same = solved and time >= last[0] * (1.0 - _LEAST_STEP)
-            bounds.append(last[1] if same else math.inf)
+        step = time / last[0] - 1.0 if solved else 1.0
+        if step <= _LEAST_STEP or alpha == 0.0:
+            bounds.append(last[1] if abs(step) <= _LEAST_STEP else math.inf)
             continue
         z = min(-float(special.ndtri(alpha)), _HIGHEST)
         if solved < MOST_SOLVED:
