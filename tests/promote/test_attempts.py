@@ -5,23 +5,30 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner, Result
 from support.attempts import told
+from support.fake_server import FakeServer
+from support.project import WRONG, answer_right, write_suite
 from support.promotions import POLICY
 
+from llmgate.cli import main
 from llmgate.errors import PromotionRefusedError
 from llmgate.promote import tags
-from llmgate.promote.registries import log_run
+from llmgate.promote.registries import log_run, open_registry
+from llmgate.promote.status import read_status
 from llmgate.record.run.loading import load_record
 from llmgate.session.attempts.counting import AttemptSources, CountedWith, counted_with
 from llmgate.session.attempts.ledger import AttemptLedger
 from llmgate.session.attempts.registry import brought_from, verdicts_known_to
+from llmgate.session.decide.promote import promote_version
 from llmgate.session.decide.publish import attempt_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from support.registry import Registry
 
@@ -137,3 +144,46 @@ def test_a_version_that_was_tried_before_is_not_promoted_by_a_run_that_does_not_
     assert second is not None
     with pytest.raises(PromotionRefusedError, match=r"calls itself attempt 1 and does not count 1 that came before it"):
         registry.promote(uri)
+
+
+def wrong_from(first: int, to: int) -> Callable[[dict[str, Any]], str]:
+    """Answers wrongly to a range of cases."""
+    words = {f"word-{i}" for i in range(first, to)}
+    return lambda body: WRONG if answer_right(body) in words else answer_right(body)
+
+
+@pytest.mark.over_http
+def test_a_version_is_promoted_at_its_second_attempt_from_what_the_registry_keeps(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    suite = write_suite(tmp_path, cases=100, gate="margin: 0.1, min: 0.3")
+    head, _, metrics = suite.read_text(encoding="utf-8").rpartition("gate:\n")
+    suite.write_text(f"{head}gate:\n  metrics:\n  {metrics}  binding: claimed\n", encoding="utf-8")
+
+    def gate(url: str, uri: str, out: str, *more: str) -> Result:
+        known = ("--mlflow-uri", registry.uri, "--registry-uri", uri)
+        done = CliRunner().invoke(main, ["run", str(suite), "--endpoint", url, *known, "--out", out, *more])
+        shutil.rmtree(".llmgate")  # each job begins with an empty folder
+        for path in Path(out).glob("attempts*"):
+            path.unlink()
+        return done
+
+    first, second = registry.create("v1"), registry.create("v2")
+    with FakeServer(answer=wrong_from(0, 4)) as old, FakeServer() as new:
+        assert gate(old.url, first, "champion").exit_code == 0
+        promote_version(first, "champion", mlflow_uri=registry.uri)
+        baseline = ("--baseline", f"models:/{registry.name}@champion")
+        new.answer = wrong_from(4, 14)
+        assert gate(new.url, second, "one", *baseline).exit_code == 3
+        with pytest.raises(PromotionRefusedError, match="the verdict is INCONCLUSIVE, which"):
+            promote_version(second, "champion", mlflow_uri=registry.uri)
+        new.answer = wrong_from(0, 1)
+        again = gate(new.url, second, "two", *baseline)
+    assert "attempt 2 at this candidate; earlier: INCONCLUSIVE" in again.output
+    assert again.exit_code == 0, again.output
+    done = promote_version(second, "champion", mlflow_uri=registry.uri)
+    assert "attempt 2; earlier: INCONCLUSIVE" in done.lines()
+    status = read_status(open_registry(registry.uri), registry.name)
+    assert status.champion is not None
+    assert status.champion.tried == "2 (earlier: INCONCLUSIVE)"

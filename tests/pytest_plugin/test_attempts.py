@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from support.fake_server import FakeServer
 from support.project import WRONG, answer_right, write_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def run(pytester: pytest.Pytester, server: FakeServer, out: str, *args: str | Path) -> pytest.RunResult:
@@ -19,8 +20,7 @@ def run(pytester: pytest.Pytester, server: FakeServer, out: str, *args: str | Pa
     )
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")])
-def test_each_run_is_one_attempt_whoever_decides(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+def test_each_run_is_one_attempt_whoever_decides(pytester: pytest.Pytester) -> None:
     for name in ("words", "tools"):
         write_suite(pytester.path, name, cases=20, gate="min: 0.5")
     wrong: set[str] = set()
@@ -32,7 +32,7 @@ def test_each_run_is_one_attempt_whoever_decides(pytester: pytest.Pytester, work
         for number in (1, 2):
             wrong.clear()
             wrong |= {f"word-{i}" for i in range(16 + number)}
-            result = run(pytester, server, f"runs/{number}", *workers)
+            result = run(pytester, server, f"runs/{number}", "-n", "2")
             assert result.ret == 1
             ids = {json.loads((pytester.path / "runs" / str(number) / "attempts.json").read_text("utf-8"))["own"]["id"]}
             assert len(ids) == 1
