@@ -339,7 +339,7 @@ UNEQUAL: Final = {
 
 
 def show_stratified(path: Path, judge: str, sizes: Sequence[int], *, repeats: int, seed: int) -> None:
-    """Labels that are drawn by the judge's difference, as `llmgate labels sample --stratify` does, beside simple ones."""
+    """Labels drawn by the judge's difference, as `llmgate labels sample --stratify` does, beside simple ones."""
     data = read_differences(path, judge)
     rng = np.random.default_rng(seed)
     for labels in sizes:
