@@ -63,8 +63,10 @@ from numpy.typing import NDArray
 from openqa import FILE, read_differences
 from scipy import special
 
+from llmgate.record.labels import ALIKE, share_out
 from llmgate.stats.corrected import ppi_bounded, ppi_mean
 from llmgate.stats.labelled.residual import score_statistics
+from llmgate.stats.labelled.stratified import Part, stratified_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -328,11 +330,40 @@ def clusters(sizes: Sequence[int], *, repeats: int, seed: int) -> dict[str, tupl
     return {name: (below / repeats, above / repeats) for name, (below, above) in wrong.items()}
 
 
+PARTS: Final = {"worse": -1.0, ALIKE: 0.0, "better": 1.0}
 UNEQUAL: Final = {
     "40 of 20": (20,) * 40,
     "one of 41 has half": (400, *(10,) * 40),
     "3 of 100, 200 of 2": (*(100,) * 3, *(2,) * 200),
 }
+
+
+def show_stratified(path: Path, judge: str, sizes: Sequence[int], *, repeats: int, seed: int) -> None:
+    """Labels drawn by the judge's difference, as `llmgate labels sample --stratify` does, beside simple ones."""
+    data = read_differences(path, judge)
+    rng = np.random.default_rng(seed)
+    for labels in sizes:
+        held: dict[str, list[tuple[bool, bool, float]]] = {"simple": [], "stratified": []}
+        for people, said in zip(data.human, data.judge, strict=True):
+            truth = float(people.mean())
+            for _ in range(repeats):
+                chosen = rng.integers(0, len(people), len(people))
+                y, f = people[chosen], said[chosen]
+                known = rng.permutation(len(y))[:labels]
+                rest = np.setdiff1d(np.arange(len(y)), known)
+                one = ppi_bounded(f[known], y[known], f[rest], alpha=ALPHA, floor=-1.0, ceiling=1.0)
+                kinds = {part: np.flatnonzero(f == value) for part, value in PARTS.items() if np.any(f == value)}
+                drawn = share_out({part: len(cases) for part, cases in kinds.items()}, labels)
+                parts = [
+                    Part(values=y[rng.permutation(cases)[: drawn[part]]], size=len(cases))
+                    for part, cases in kinds.items()
+                ]
+                other = stratified_bounds(parts, alpha=ALPHA, floor=-1.0, ceiling=1.0)
+                for name, found in (("simple", one), ("stratified", other)):
+                    held[name].append((found.lower <= truth, found.upper >= truth, (found.upper - found.lower) / 2.0))
+        for name, rows in held.items():
+            below, above, reach = np.mean(np.array(rows, dtype=np.float64), axis=0)
+            print(f"{judge} {labels:4d} {name:<11} lower {below:6.1%}  upper {above:6.1%}  ±{100 * reach:5.2f}")
 
 
 def show_strata(path: Path, judges: Sequence[str]) -> None:
@@ -385,12 +416,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20241)
     parser.add_argument("--strata", action="store_true", help="only what draws by the judge's difference would save")
     parser.add_argument("--clusters", action="store_true", help="only corrected bounds of clusters")
+    parser.add_argument("--stratified", action="store_true", help="only labels drawn by the judge's difference")
     given = parser.parse_args()
     path = given.folder / FILE
     if not path.is_file():
         parser.error(f"{path}: no such file; name the folder that holds {FILE}")
     if given.strata:
         return show_strata(path, given.judges)
+    if given.stratified:
+        for judge in given.judges:
+            show_stratified(path, judge, given.labels, repeats=min(40, given.repeats), seed=given.seed)
+        return None
     if given.clusters:
         return show_clusters(min(400, given.repeats))
     for judge in given.judges:

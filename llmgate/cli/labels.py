@@ -23,6 +23,7 @@ def labels_group() -> None:
 @click.argument("baseline", required=False, type=PATH)
 @click.option("--metric", required=True, metavar="SUITE/METRIC", help="The metric whose score people give.")
 @click.option("--cases", type=click.IntRange(1), default=DEFAULT_CASES, show_default=True, help="Cases to draw.")
+@click.option("--stratify", is_flag=True, help="Draw twice as many cases on which the judge finds the sides different.")
 @click.option("--seed", type=click.IntRange(0), help="Of the drawing. Default: one that follows from the records.")
 @click.option(
     "--reuse", type=PATH, multiple=True, metavar="FILE", help="Earlier labels, kept where the answer is the same."
@@ -34,6 +35,7 @@ def sample(
     *,
     metric: str,
     cases: int,
+    stratify: bool,
     seed: int | None,
     reuse: tuple[Path, ...],
     out: Path,
@@ -45,5 +47,7 @@ def sample(
     """
     from llmgate.session.admission.label_sheets import sample_labels
 
-    drawn = sample_labels(candidate, baseline, metric=metric, cases=cases, out=out, seed=seed, reuse=reuse)
+    drawn = sample_labels(
+        candidate, baseline, metric=metric, cases=cases, out=out, seed=seed, reuse=reuse, stratify=stratify
+    )
     show_lines(drawn.lines())

@@ -22,6 +22,8 @@ FORMAT_KEY: Final = "llmgate-labels"
 HEAD_TYPES: Final = {
     "suite": str, "metric": str, "cases": int, "seed": int, "candidate": str, "champion": str | None
 }  # fmt: skip
+STRATA: Final = "strata"
+"""Of files whose cases were drawn by what the judge says of them."""
 ROW_KEYS: Final = ("case", "prompt", "expected", "answer", "digest", "human")
 
 LabelRow = dict[str, Any]
@@ -36,6 +38,8 @@ def labels_to_text(labels: AnswerLabels, rows: Iterable[Mapping[str, str]]) -> s
         rows: `case`, `prompt`, `expected`, `answer` and `digest` of each answer.
     """
     head = {FORMAT_KEY: LABELS_MAJOR, **{key: getattr(labels, key) for key in HEAD_TYPES}}
+    if labels.strata:
+        head[STRATA] = {part: list(counts) for part, counts in labels.strata.items()}
     known = labels.labels
     lines = [head, *({**row, "human": known.get(AnswerKey(case=row["case"], answer=row["digest"]))} for row in rows)]
     return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
@@ -81,7 +85,8 @@ def read_given_labels(path: Path) -> AnswerLabels:
 
 def _labels(path: Path, digest: str, head: LabelsHead, labels: Mapping[AnswerKey, float]) -> AnswerLabels:
     about = {key: head[key] for key in HEAD_TYPES}
-    return AnswerLabels(source=str(path), digest=digest, labels=labels, **about)
+    strata = {part: (of, drawn) for part, (of, drawn) in head.get(STRATA, {}).items()}
+    return AnswerLabels(source=str(path), digest=digest, labels=labels, strata=strata, **about)
 
 
 def _parsed(path: Path) -> tuple[LabelsHead, list[tuple[str, LabelRow]], str]:
@@ -113,11 +118,24 @@ def _head(where: str, line: bytes) -> LabelsHead:
             where=where,
             fix="The first line has to be the one that `llmgate labels sample` wrote",
         )
-    _check_keys(head, (FORMAT_KEY, *HEAD_TYPES), where)
+    _check_keys({key: value for key, value in head.items() if key != STRATA}, (FORMAT_KEY, *HEAD_TYPES), where)
+    if STRATA in head and not _are_strata(head[STRATA]):
+        raise RecordError(f"{STRATA} is {head[STRATA]!r}", where=where, fix="Restore the first line")
     for key, kind in HEAD_TYPES.items():
         if not isinstance(head[key], kind) or isinstance(head[key], bool):
             raise RecordError(f"{key} is {head[key]!r}", where=where, fix="Restore the first line")
     return head
+
+
+def _are_strata(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(
+            isinstance(counts, list) and [type(count) for count in counts] == [int, int] and 0 <= counts[1] <= counts[0]
+            for counts in value.values()
+        )
+    )
 
 
 def _row(where: str, line: bytes) -> LabelRow:

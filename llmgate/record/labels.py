@@ -10,16 +10,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llmgate.record.schema import Generation
 
-__all__ = ["LABELS_MAJOR", "AnswerKey", "AnswerLabels", "answer_digest", "draw_cases", "own_seed"]
+__all__ = [
+    "ALIKE",
+    "LABELS_MAJOR",
+    "LEAST_DRAWN",
+    "AnswerKey",
+    "AnswerLabels",
+    "answer_digest",
+    "draw_cases",
+    "draw_strata",
+    "own_seed",
+    "share_out",
+]
 
 LABELS_MAJOR = 1
 """Readers refuse a file with another major version."""
+ALIKE = "alike"
+"""The part of the cases on which a judge scores both sides alike; the others are `better` and `worse`."""
+LEAST_DRAWN = 15
+"""Cases of every part, or all that it has: a part of which nearly nothing was seen tells nearly nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -44,6 +59,8 @@ class AnswerLabels:
         candidate: Journal digest of the candidate's record.
         champion: Journal digest of the champion's record, None without one.
         labels: What people say, in [0, 1]; of every answer in the file.
+        strata: Where cases were drawn by what the judge says of them: of each part how many there are, and how many
+            were drawn. Empty where all cases had the same chance.
     """
 
     source: str
@@ -55,6 +72,7 @@ class AnswerLabels:
     candidate: str
     champion: str | None
     labels: Mapping[AnswerKey, float]
+    strata: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def drawn_by_choice(self) -> bool:
@@ -73,6 +91,37 @@ def draw_cases(cases: Iterable[str], number: int, *, seed: int) -> tuple[str, ..
         seed: Any integer.
     """
     return tuple(sorted(cases, key=lambda case: hashlib.sha256(f"{seed}\x00{case}".encode()).digest())[:number])
+
+
+def share_out(sizes: Mapping[str, int], number: int) -> dict[str, int]:
+    """How many cases of each part are drawn: twice as many of those on which the sides differ, `LEAST_DRAWN` at least.
+
+    Args:
+        sizes: Cases of each part.
+        number: How many in all; all if there are fewer.
+    """
+    number = min(number, sum(sizes.values()))
+    drawn = {part: min(size, LEAST_DRAWN) for part, size in sizes.items()}
+    weight = {part: size * (1 if part == ALIKE else 2) for part, size in sizes.items()}
+    while sum(drawn.values()) < number:
+        open_ = [part for part in sorted(sizes) if drawn[part] < sizes[part]]
+        # The one that is furthest below its share takes the next.
+        part = max(open_, key=lambda one: (weight[one] / (drawn[one] + 1), one))
+        drawn[part] += 1
+    return drawn
+
+
+def draw_strata(parts: Mapping[str, Iterable[str]], number: int, *, seed: int) -> dict[str, tuple[str, ...]]:
+    """Of each part so many of its cases, by the same order as `draw_cases`.
+
+    Args:
+        parts: The ids of the cases of each part.
+        number: How many in all.
+        seed: Any integer.
+    """
+    whole = {part: tuple(cases) for part, cases in parts.items()}
+    drawn = share_out({part: len(cases) for part, cases in whole.items()}, number)
+    return {part: draw_cases(cases, drawn[part], seed=seed) for part, cases in whole.items()}
 
 
 def own_seed(suite: str, metric: str, journal: str) -> int:

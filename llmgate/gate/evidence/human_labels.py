@@ -10,7 +10,7 @@ import numpy as np
 
 from llmgate.errors import NotComparableError, RecordError, did_you_mean
 from llmgate.gate.decision.wording import count, name_some
-from llmgate.record.labels import AnswerKey, answer_digest, draw_cases
+from llmgate.record.labels import ALIKE, AnswerKey, answer_digest, draw_cases, draw_strata
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.record.schema import PlannedCase, Record
     from llmgate.record.scores import ScoreTable
 
-__all__ = ["answers_to", "with_labels"]
+__all__ = ["answers_to", "parts_of", "with_labels"]
 
 
 def with_labels(
@@ -79,7 +79,7 @@ def _check_runs(sheet: AnswerLabels, evidence: Sequence[Evidence]) -> None:
 
 def _labelled(evidence: tuple[Evidence, ...], records: Sequence[Record], sheet: AnswerLabels) -> tuple[Evidence, ...]:
     tables = [_table(side, sheet) for side in evidence]
-    drawn = draw_cases({str(i) for table in tables for i in table.items.ids.tolist()}, sheet.cases, seed=sheet.seed)
+    drawn = _drawn(tables, sheet)
     planned = [{case.case: case for case in record.cases if case.suite == sheet.suite} for record in records]
     answers = [
         {case: _answers(record, cases[case]) if case in cases else () for case in drawn}
@@ -94,6 +94,40 @@ def _labelled(evidence: tuple[Evidence, ...], records: Sequence[Record], sheet: 
         )
         for side, table, given in zip(evidence, tables, answers, strict=True)
     )
+
+
+def parts_of(tables: Sequence[ScoreTable]) -> dict[str, tuple[str, ...]]:
+    """The cases by whether the judge scores the candidate better, worse, or both sides alike.
+
+    A case without a score on either side counts as one on which they are alike.
+
+    Args:
+        tables: The candidate's scores and the champion's.
+    """
+    mine, other = (dict(zip(table.items.ids.tolist(), table.scores.tolist(), strict=True)) for table in tables)
+    parts: dict[str, list[str]] = {"better": [], "worse": [], ALIKE: []}
+    for case in sorted(mine.keys() | other.keys()):
+        difference = mine.get(case, math.nan) - other.get(case, math.nan)
+        parts["better" if difference > 0.0 else "worse" if difference < 0.0 else ALIKE].append(str(case))
+    return {part: tuple(cases) for part, cases in parts.items() if cases}
+
+
+def _drawn(tables: Sequence[ScoreTable], sheet: AnswerLabels) -> tuple[str, ...]:
+    """The cases that have to be labelled: drawn again, never believed."""
+    if not sheet.strata:
+        return draw_cases({str(i) for t in tables for i in t.items.ids.tolist()}, sheet.cases, seed=sheet.seed)
+    if len(tables) < 2:
+        raise RecordError("cases were drawn by two sides, and there is one", where=sheet.source, fix="Draw anew")
+    parts = parts_of(tables)
+    drawn = draw_strata(parts, sheet.cases, seed=sheet.seed)
+    found = {part: (len(cases), len(drawn[part])) for part, cases in parts.items()}
+    if found != dict(sheet.strata):
+        raise RecordError(
+            f"the cases were drawn as {dict(sheet.strata)}, and by the scores they would be {found}",
+            where=sheet.source,
+            fix="Restore the first line, or draw anew with `llmgate labels sample --stratify`; --reuse keeps labels",
+        )
+    return tuple(case for cases in drawn.values() for case in cases)
 
 
 def _table(evidence: Evidence, sheet: AnswerLabels) -> ScoreTable:

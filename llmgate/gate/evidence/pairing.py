@@ -78,6 +78,7 @@ class Pairs:
         slices: Field name to the cases' values.
         human: Differences of what people say, candidate − champion, shape (n,), NaN where not both answers were
             labelled; without a champion what people say of the candidate. None without labels.
+        stratified: Whether the labelled cases were drawn by the judge's difference, see `human_labels.parts_of`.
         human_own: What people say of the candidate, shape (n,), NaN where nobody labelled it; None without labels.
         expected: Cases that either side knows.
         errors: Every case that is expected but not evaluated.
@@ -95,6 +96,7 @@ class Pairs:
     slices: Mapping[str, Labels]
     human: NDArray[np.float64] | None = None
     human_own: NDArray[np.float64] | None = None
+    stratified: bool = False
     expected: int
     errors: Errors
     right_or_wrong: bool = False

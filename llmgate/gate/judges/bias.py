@@ -136,7 +136,7 @@ def weighed(errors: JudgeErrors, weight: NDArray[np.float64], *, alpha: float, t
         for part in ((np.maximum(w, 0.0), np.minimum(w, 0.0)) if two_systems else (w,))
     )
     low, high = (np.where(w > 0.0, *ends) for ends in (ordered(errors, used), ordered(errors, used)[::-1]))
-    sums = [count * np.bincount(group, weights=w * e, minlength=count) for e in (low, high)]
+    sums = [count * np.bincount(group, weights=w * e, minlength=count).astype(np.float64) for e in (low, high)]
     widest = max([reach, *(float(np.abs(found).max(initial=0.0)) for found in sums)])
     found = [
         score_bounds(Residuals(values=values, lowest=-widest, highest=widest), alpha=alpha, method=METHOD)

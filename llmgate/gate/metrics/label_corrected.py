@@ -18,6 +18,7 @@ from llmgate.gate.decision.wording import count
 from llmgate.gate.metrics.intervals import against_margin, against_minimum
 from llmgate.stats.clusters.facts import FEW_EFFECTIVE, facts_of
 from llmgate.stats.corrected import guarded_weight, ppi_bounded
+from llmgate.stats.labelled.stratified import Part, stratified_bounds
 from llmgate.stats.special import ndtri
 
 if TYPE_CHECKING:
@@ -115,6 +116,11 @@ def correction_note(pairs: Pairs, *, margin: float | None = None, alpha: float =
     labels = int(known.sum())
     if labels < FEWEST_LABELS:
         return ""
+    if pairs.stratified:
+        return (
+            f"People labelled {labels:,} of {count(len(known), 'case')}, drawn by whether the judge finds the sides"
+            f" different, and the bounds are about what they would say of all.{_too_few_for(margin, labels, alpha)}"
+        )
     weight = guarded_weight(
         judge[known],
         pairs.human[known],
@@ -162,6 +168,8 @@ def _corrected(
             fix="Label more cases",
         )
     clusters = pairs.clusters
+    if pairs.stratified:
+        return _stratified(pairs, human, known, alpha=alpha, floor=floor, ceiling=ceiling)
     if clusters is not None and (groups := len(np.unique(clusters[known]))) < FEWEST_CLUSTERS:
         raise UndefinedError(
             f"the labelled cases belong to {count(groups, 'cluster')}, which are too few to correct a judge: it takes"
@@ -184,3 +192,23 @@ def _corrected(
         clusters_labelled=None if clusters is None else clusters[known].tolist(),
         clusters_unlabelled=None if clusters is None else clusters[~known].tolist(),
     )
+
+
+def _stratified(
+    pairs: Pairs,
+    human: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    *,
+    alpha: float,
+    floor: float,
+    ceiling: float,
+) -> Interval:
+    """Where cases were drawn by the judge's difference: people's mean of each part, weighed by its share."""
+    if pairs.champion is None or pairs.clusters is not None:
+        raise UndefinedError(
+            "labels that were drawn by the judge's difference need a champion and cases without clusters",
+            fix="Draw anew with `llmgate labels sample`, without --stratify",
+        )
+    sign = np.sign(pairs.candidate - pairs.champion)
+    parts = [Part(values=human[known & (sign == side)], size=int(np.sum(sign == side))) for side in (-1.0, 0.0, 1.0)]
+    return stratified_bounds(parts, alpha=alpha, floor=floor, ceiling=ceiling)

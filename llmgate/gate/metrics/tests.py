@@ -122,6 +122,7 @@ def default_margin(cases: int) -> tuple[float, str]:
 
 def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None, *, ask_again: str) -> MetricTest:
     margin, notes = policy.margin, []
+    pairs = replace(pairs, stratified=bool(sheet and sheet.strata))
     if pairs.champion is None:
         margin = None
     elif margin is None:

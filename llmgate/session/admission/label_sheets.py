@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError, UsageError, did_you_mean
 from llmgate.gate.evidence.comparable import check_comparable, check_decidable
-from llmgate.gate.evidence.human_labels import answers_to
+from llmgate.gate.evidence.gather import gather
+from llmgate.gate.evidence.human_labels import answers_to, parts_of
 from llmgate.gate.metrics.label_corrected import FEWEST_LABELS
 from llmgate.gate.sequential.verify_stop import looks_of
 from llmgate.record.disk import write_atomic
 from llmgate.record.label_file import labels_to_text, read_given_labels
-from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, own_seed
+from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, draw_strata, own_seed
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def sample_labels(
     out: Path,
     seed: int | None = None,
     reuse: Sequence[Path] = (),
+    stratify: bool = False,
 ) -> Drawn:
     """Draw cases, and write their answers down to be labelled.
 
@@ -75,6 +77,7 @@ def sample_labels(
         out: The file, which must not exist.
         seed: Of the drawing; None for the one that follows from the champion's record.
         reuse: Earlier files, whose labels of the same answers are kept.
+        stratify: Draw more of the cases on which the judge finds the two sides different.
 
     Raises:
         UsageError: If the file exists, the metric does not, or too few cases are to be drawn.
@@ -102,7 +105,14 @@ def sample_labels(
     journals = [side.seal.journal_digest for side in (record, other) if side is not None and side.seal is not None]
     if seed is None:
         seed = own_seed(suite, name, journals[-1])
-    drawn = draw_cases(planned, cases, seed=seed)
+    strata: dict[str, tuple[int, int]] = {}
+    if stratify:
+        parts = _parts(record, other, (suite, name), planned)
+        chosen = draw_strata(parts, cases, seed=seed)
+        strata = {part: (len(of), len(chosen[part])) for part, of in parts.items()}
+        drawn = tuple(case for of in chosen.values() for case in of)
+    else:
+        drawn = draw_cases(planned, cases, seed=seed)
     rows = [row for case in drawn for row in _rows(planned[case], [side for side in (record, other) if side], seed)]
     wanted = {AnswerKey(case=row["case"], answer=row["digest"]) for row in rows}
     known = {key: label for key, label in _known(reuse, suite, name).items() if key in wanted}
@@ -116,9 +126,28 @@ def sample_labels(
         candidate=journals[0],
         champion=journals[1] if other is not None else None,
         labels=known,
+        strata=strata,
     )
     write_atomic(out, labels_to_text(labels, rows).encode())
     return Drawn(path=out, cases=len(drawn), of=len(planned), answers=len(rows), known=len(known))
+
+
+def _parts(
+    record: Record, other: Record | None, metric: tuple[str, str], planned: Mapping[str, PlannedCase]
+) -> Mapping[str, tuple[str, ...]]:
+    """The cases by what the judge says of both sides."""
+    if other is None:
+        raise UsageError("there is one side only", where="--stratify", fix="Name the champion's run, or leave it out")
+    if len({case.cluster for case in planned.values() if case.cluster}) > 0:
+        raise UsageError(
+            "cases that belong to clusters are drawn simply", where="--stratify", fix="Leave out --stratify"
+        )
+    policy = record.manifest.policy
+    tables = [gather(side, policy).table(*metric) for side in (record, other)]
+    parts = parts_of([table for table in tables if table is not None])
+    # A run that stopped early has scores of what it asked alone.
+    kept = {part: tuple(case for case in cases if case in planned) for part, cases in parts.items()}
+    return {part: cases for part, cases in kept.items() if cases}
 
 
 def _metric(record: Record, metric: str) -> tuple[str, str]:

@@ -74,6 +74,69 @@ def test_drawn_filled_in_and_decided(runs: Path, tmp_path: Path) -> None:
     assert verdict["predicate"]["metrics"][0]["labels_digest"] == metric["labels_digest"]
 
 
+def test_more_of_the_cases_on_which_the_sides_differ(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "labels.jsonl"
+    done = sample(runs, out, "--cases", 80, "--stratify")
+    assert done.exit_code == 0, done.output
+    assert "80 of 120 cases drawn" in done.output
+    rows = fill(out, lambda row: row["answer"] != WRONG)
+    # All six that the candidate got wrong are there.
+    assert sum(row["answer"] == WRONG for row in rows) == 6
+    head = json.loads(out.read_text(encoding="utf-8").splitlines()[0])
+    assert head["strata"] == {"worse": [6, 6], "alike": [114, 74]}
+    decided = llmgate("decide", runs / "candidate", runs / "champion", "--labels", out, "--json")
+    metric = json.loads(decided.output)["metrics"][0]
+    assert metric["labels"] == 80
+    assert metric["method"] == "stratified labels, score bounds"
+    assert metric["delta"] == pytest.approx(-6 / 120)
+    assert any("drawn by whether the judge finds the sides different" in note for note in metric["notes"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"worse": [6, 6], "alike": [114, 55]}, "and by the scores they would be"),
+        ({"worse": [30, 6], "alike": [90, 54]}, "and by the scores they would be"),
+        ({"worse": [6, 6]}, "and by the scores they would be"),
+        ({}, "strata is {}"),
+        ({"worse": [6, 7]}, "strata is"),
+        ({"worse": [6, True]}, "strata is"),
+        ([1], "strata is"),
+        (None, "to the cases that were drawn have no label"),
+    ],
+)
+def test_strata_that_were_edited_are_refused(runs: Path, tmp_path: Path, change: object, words: str) -> None:
+    out = tmp_path / "labels.jsonl"
+    # By this seed a simple draw of so many would not have all of the cases that differ.
+    sample(runs, out, "--cases", 60, "--stratify", "--seed", 3)
+    fill(out, lambda _: True)
+    first, *rest = out.read_text(encoding="utf-8").splitlines(keepends=True)
+    head = json.loads(first)
+    if change is None:
+        del head["strata"]
+    else:
+        head["strata"] = change
+    out.write_text(json.dumps(head) + "\n" + "".join(rest), encoding="utf-8")
+    done = llmgate("decide", runs / "candidate", runs / "champion", "--labels", out)
+    assert done.exit_code == 4, done.output
+    assert words in done.output
+
+
+def test_one_side_has_no_strata(runs: Path, tmp_path: Path) -> None:
+    done = llmgate(
+        "labels",
+        "sample",
+        runs / "candidate",
+        "--metric",
+        "words/accuracy",
+        "--stratify",
+        "--out",
+        tmp_path / "l.jsonl",
+    )
+    assert done.exit_code == 2
+    assert "there is one side only" in done.output
+
+
 def test_not_filled_in_it_decides_nothing(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "labels.jsonl"
     sample(runs, out)
