@@ -17,8 +17,9 @@ from typing import Final
 import numpy as np
 
 from llmgate.gate.calibration.attempt_models import AttemptDesign, Scores
+from llmgate.gate.calibration.attempt_rows import ATTEMPTS, AttemptRates
 from llmgate.gate.calibration.attempt_verdicts import AttemptRule
-from llmgate.gate.calibration.attempts import ATTEMPT_DESIGNS, ATTEMPTS, AttemptRates, simulate_attempts
+from llmgate.gate.calibration.attempts import ATTEMPT_DESIGNS, simulate_attempts
 
 SHOWN: Final = (1, 2, 3, 5, 10)
 DESIGNS: Final = (

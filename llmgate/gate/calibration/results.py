@@ -7,12 +7,13 @@ gate promises; looking early saves what it should.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.calibration.attempt_rows import AttemptRow
+from llmgate.gate.calibration.requirement import Requirement, simulation_room
 from llmgate.gate.decision.wording import percent
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ __all__ = [
     "Truth",
     "requirements",
     "serving_requirements",
-    "simulation_room",
 ]
 
 SIMULATED = "simulated"
@@ -47,8 +47,6 @@ _NEAR = 0.02
 """A PASS rate may lie so far from the promised one."""
 _PAIRS_FOR_FIVE_POINTS = 300
 """Below, the spread of real results (30 % discordance and more) makes 2 % impossible at a size of 5 %."""
-_ERRORS_OF_ROOM = 4.0
-"""Standard errors of the simulation that a rate may lie above its limit: hundreds of rates are held against theirs."""
 _LOOKS_AT = (1000, 0.1)
 _LOOKS_USE = {"unchanged": 0.75, "five points": 0.50}
 
@@ -206,40 +204,6 @@ class ServingCalibrationRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement:
-    """One figure that a release must show.
-
-    Attributes:
-        what: In words.
-        where: The row that it is about.
-        found: The figure.
-        limit: It must not be larger.
-        room: Simulation error that is allowed on top.
-        runs: Data sets behind the figure.
-    """
-
-    what: str
-    where: str
-    found: float
-    limit: float
-    room: float
-    runs: int
-
-    @property
-    def met(self) -> bool:
-        """Whether the figure is proven to be no better than noise above its limit; NaN is not met."""
-        return self.found <= self.limit + self.room
-
-    def __str__(self) -> str:
-        """One line."""
-        verb = "is" if self.met else "is not"
-        return (
-            f"{self.what}: {percent(self.found, self.limit)} {verb} at most {percent(self.limit)}"
-            f" (+ {percent(round(self.room, 4))} simulation error): {self.where}"
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """All that one run of the harness found.
 
@@ -252,6 +216,7 @@ class Calibration:
         rows: What was found.
         notes: What was left out, and why.
         serving: What was found of the serving rule.
+        attempts: What came of trying again.
     """
 
     seed: int
@@ -262,11 +227,16 @@ class Calibration:
     rows: tuple[CalibrationRow, ...]
     notes: tuple[str, ...] = ()
     serving: tuple[ServingCalibrationRow, ...] = ()
+    attempts: tuple[AttemptRow, ...] = ()
 
     @property
     def requirements(self) -> tuple[Requirement, ...]:
         """What is asked of these rows."""
-        return (*requirements(self.rows), *serving_requirements(self.serving))
+        return (
+            *requirements(self.rows),
+            *serving_requirements(self.serving),
+            *(requirement for row in self.attempts for requirement in row.requirements),
+        )
 
     @property
     def unmet(self) -> tuple[Requirement, ...]:
@@ -362,13 +332,3 @@ def _rate(what: str, row: CalibrationRow | ServingCalibrationRow, cell: Cell, ra
     return Requirement(
         what=what, where=row.name, found=rate, limit=limit, room=simulation_room(limit, cell.runs), runs=cell.runs
     )
-
-
-def simulation_room(rate: float, runs: int) -> float:
-    """How far a simulated rate may lie above its limit by chance.
-
-    Args:
-        rate: The limit.
-        runs: Data sets.
-    """
-    return _ERRORS_OF_ROOM * math.sqrt(rate * (1.0 - rate) / runs)

@@ -110,15 +110,17 @@ def _counted(lost: PastAttempt, candidate: Record, champion: Record | None, poli
     if stopped and lost.number > 1:
         problems += stops_that_do_not_count(looks, lost.number)
         stopped, only = [], {}
-    own, other = _evidence(candidate, champion, policy, only)
     if stopped:
-        tests = metric_tests(attempts_of(own, other, policy), policy, looks, Matches())
+        tests = metric_tests(
+            attempts_of(*_evidence(candidate, champion, policy, only), policy), policy, looks, Matches()
+        )
         _, decisions = confirm(tests, looks, policy, champion=champion is not None)
         believed = {look.suite for look in decisions if look.stopped and look.reason}
-        if not believed.issuperset(stopped):
-            # What was never asked is missing.
-            stopped = [suite for suite in stopped if suite in believed]
-            own, other = _evidence(candidate, champion, policy, {suite: only[suite] for suite in stopped})
+        # Of a suite that had no reason to stop, what was never asked is missing.
+        stopped = [suite for suite in stopped if suite in believed]
+    own, _ = _evidence(candidate, champion, policy, {suite: only[suite] for suite in stopped})
+    # The champion's run is whole, and the same for attempts that went on.
+    _, other = _evidence(candidate, champion, policy, {})
     return replace(
         lost,
         candidate=replace(own, problems=(*own.problems, *problems)),

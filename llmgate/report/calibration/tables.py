@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmgate.gate.calibration.results import SIMULATED, DecisionRule, Truth
+from llmgate.report.calibration.attempts import attempt_sheet, attempts_json
 from llmgate.report.calibration.serving import serving_json, serving_sheets
 from llmgate.report.calibration.sheet import Sheet
 from llmgate.report.markdown_text import as_table, prose
@@ -112,6 +113,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
             ),
         ),
         *serving_sheets(calibration.serving),
+        attempt_sheet(calibration.attempts),
     )
     return tuple(sheet for sheet in tables if sheet.rows)
 
@@ -185,6 +187,7 @@ def calibration_json(calibration: Calibration, origin: CalibrationOrigin) -> str
         "requirements": [asdict(requirement) | {"met": requirement.met} for requirement in calibration.requirements],
         "rows": [_row_json(row) for row in calibration.rows],
         "serving": [serving_json(row) | {"cells": [_cell_json(c) for c in row.cells]} for row in calibration.serving],
+        "attempts": [attempts_json(row) for row in calibration.attempts],
         "notes": list(calibration.notes),
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

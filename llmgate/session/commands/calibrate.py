@@ -13,13 +13,16 @@ import numpy as np
 
 from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
+from llmgate.gate.calibration.attempt_rows import ATTEMPTS, AttemptRow
+from llmgate.gate.calibration.attempt_verdicts import AttemptRule
+from llmgate.gate.calibration.attempts import ATTEMPT_DESIGNS, simulate_attempts
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
 from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, ServingCalibrationRow
 from llmgate.gate.calibration.serving import serving_cases, simulate_serving
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
 from llmgate.record.disk import write_atomic
-from llmgate.record.policy import DEFAULT_ALPHA
+from llmgate.record.policy import DEFAULT_ALPHA, DEFAULT_RESERVE
 from llmgate.record.results.paired import PairedResults, is_paired, load_paired, paired_name
 from llmgate.report.calibration.page import calibration_page
 from llmgate.report.calibration.tables import CalibrationOrigin, calibration_json, calibration_markdown
@@ -29,12 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from llmgate.gate.calibration.attempt_models import AttemptDesign
     from llmgate.gate.calibration.resampled import SystemPair
     from llmgate.gate.calibration.serving import ServingCase
     from llmgate.gate.calibration.simulated import SimulatedDesign
     from llmgate.session.progress import Progress
 
-    Found = tuple[CalibrationRow | ServingCalibrationRow, ...]
+    Found = tuple[CalibrationRow | ServingCalibrationRow | AttemptRow, ...]
     Job = partial[Found]
 
 __all__ = ["MARGIN", "Effort", "RealData", "calibrate", "read_folder", "write_calibration"]
@@ -43,6 +47,9 @@ MARGIN: Final = 0.03
 SIZES: Final = (100, 300, 1000)
 CASES_PER_JOB: Final = 12
 """Of serving: together they take about as long as another design."""
+LARGE: Final = 300
+WIDE_MARGIN: Final = 0.1
+"""Of attempts at fewer cases, where hardly anything would pass at a smaller one."""
 NEARLY: Final = 0.9
 """Share of a size that two systems have to share: 299 items stand for 300."""
 
@@ -57,6 +64,7 @@ class Effort:
         clustered: Data sets per figure of whole clusters, where it mostly does.
         comparisons: Most pairs of systems of a data set.
         clustered_comparisons: The same where whole clusters are drawn.
+        attempts: Candidates per figure that are tried again and again.
         quick: Whether that is less than a release publishes.
     """
 
@@ -65,6 +73,7 @@ class Effort:
     clustered: int = 4_000
     comparisons: int = 200
     clustered_comparisons: int = 50
+    attempts: int = 2_000
     quick: bool = False
 
     @classmethod
@@ -72,7 +81,15 @@ class Effort:
         """A release's, or about a tenth of it."""
         if not quick:
             return cls()
-        return cls(repetitions=2_000, graded=1_000, clustered=500, comparisons=50, clustered_comparisons=25, quick=True)
+        return cls(
+            repetitions=2_000,
+            graded=1_000,
+            clustered=500,
+            comparisons=50,
+            clustered_comparisons=25,
+            attempts=200,
+            quick=True,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +156,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         raise UsageError(f"the seed is {seed}", where="--seed", fix="Give a whole number that is not negative")
     if jobs < 1:
         raise UsageError(f"{jobs} processes measure nothing", where="--jobs", fix="Give 1 or more")
-    choosing, drawing, serving = np.random.SeedSequence(seed).spawn(3)
+    choosing, drawing, serving, trying = np.random.SeedSequence(seed).spawn(4)
     planned: list[Job] = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
     planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
     notes = list(data.notes)
@@ -148,8 +165,9 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     cases = tuple(serving_cases(quick=effort.quick))
     parts = [cases[i : i + CASES_PER_JOB] for i in range(0, len(cases), CASES_PER_JOB)]
     served: list[Job] = [partial(_serve, part, effort.repetitions) for part in parts]
-    sources = (*drawing.spawn(len(planned)), *serving.spawn(len(served)))
-    work: list[Job] = [partial(job, source) for job, source in zip((*planned, *served), sources, strict=True)]
+    tried: list[Job] = [partial(_try_again, design, effort.attempts) for design in ATTEMPT_DESIGNS]
+    sources = (*drawing.spawn(len(planned)), *serving.spawn(len(served)), *trying.spawn(len(tried)))
+    work: list[Job] = [partial(job, source) for job, source in zip((*planned, *served, *tried), sources, strict=True)]
     progress.stage(f"measuring {len(work)} designs")
     measured = [row for rows in _carry_out(work, jobs, progress) for row in rows]
     return Calibration(
@@ -161,6 +179,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         rows=tuple(row for row in measured if isinstance(row, CalibrationRow)),
         notes=tuple(dict.fromkeys(notes)),
         serving=tuple(row for row in measured if isinstance(row, ServingCalibrationRow)),
+        attempts=tuple(row for row in measured if isinstance(row, AttemptRow)),
     )
 
 
@@ -248,6 +267,12 @@ def _real(results: PairedResults, effort: Effort, rng: np.random.Generator, note
 def _serve(cases: Sequence[ServingCase], repetitions: int, source: np.random.SeedSequence) -> Found:
     rng = np.random.default_rng(source)
     return tuple(row for case in cases for row in simulate_serving(case, rng=rng, repetitions=repetitions))
+
+
+def _try_again(design: AttemptDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
+    margin = MARGIN if design.pairs >= LARGE else WIDE_MARGIN
+    rule = AttemptRule(margin=margin, alpha=DEFAULT_ALPHA, reserve=DEFAULT_RESERVE, attempts=ATTEMPTS)
+    return (simulate_attempts(design, rng=np.random.default_rng(source), repetitions=repetitions, rule=rule),)
 
 
 def _simulate(design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence) -> Found:

@@ -28,7 +28,7 @@ def spent(attempts: int, alpha: float, reserve: float = 0.1) -> list[float]:
 
 def correlated(times: list[float]) -> np.ndarray:
     t = np.array(times)
-    return np.sqrt(np.minimum.outer(t, t) / np.maximum.outer(t, t))
+    return np.asarray(np.sqrt(np.minimum.outer(t, t) / np.maximum.outer(t, t)))
 
 
 def test_the_bounds_at_half_correlated_attempts_are_those_of_the_specification() -> None:
