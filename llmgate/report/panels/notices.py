@@ -48,7 +48,7 @@ def notices(candidate: Record, champion: Record | None, decision: Decision) -> I
         yield Notice(text=text, serious=True)
     yield from stop_notices(candidate, champion, decision)
     if words := attempt_words(decision.attempt):
-        yield Notice(text=f"{words[0].upper()}{words[1:]}. All their answers count together.", serious=False)
+        yield Notice(text=f"{words[0].upper()}{words[1:]}.", serious=False)
     if text := _trials(candidate):
         yield Notice(text=text, serious=True)
     if manifest.self_judges:

@@ -58,4 +58,5 @@ def attempt_lines(settings: Settings, manifest: Manifest, champion: str | None) 
         yield said
     before = verdicts_before(settings, manifest, champion)
     if before:
-        yield f"attempt {len(before) + 1} at this candidate; earlier: {', '.join(before)}. All answers count together"
+        counts = "All answers count together" if manifest.policy.reserve else "Only the first could pass"
+        yield f"attempt {len(before) + 1} at this candidate; earlier: {', '.join(before)}. {counts}"
