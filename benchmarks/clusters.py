@@ -16,7 +16,37 @@ pairs of real systems: the margin is the true loss, and whole tasks are drawn wi
 
 Figures of 29 November 2026, 20,000 repetitions (standard error 0.15 points at 5 %):
 
-FIGURES
+    FAIL at 0 and PASS at -m, %             before         CR1     subsets        Hall     llmgate   power / CR1
+    40 of 10                             4.6   4.5   5.0   5.2   4.2   4.7   5.1   5.2   4.2   4.5   0.96
+    41, one holds half                  17.5  19.1  19.7  20.6   4.1   4.7  27.0  27.9   3.6   4.2   0.69
+    41, one holds half, 5 looks         17.0  17.0                                       3.8   4.3
+    3 of 60 and 100 of 1                10.5  11.1  10.8  10.9   3.4   5.1  13.0  13.0   3.2   4.6   0.70
+    31, geometric                        8.5   7.9   7.1   6.9   4.4   4.9   8.0   7.8   4.2   4.6   0.85
+    21, one holds half                   9.0   9.3  16.3  16.4   4.1   4.7  21.7  21.6   3.5   4.0   0.55
+    2 of 150 and 30 of 5, sd 20                     16.9  17.5   3.8   4.7  21.4  22.1   3.6   4.4   0.57
+    8 of 40, sd 20                                   5.0   4.9   4.2   4.0   4.7   4.9   3.6   3.4   0.77
+    30 of 10, 10 % fail                              0.0  12.4   0.0  11.6   0.0   7.7   0.0   7.7
+    40 of 10, 7 % fail                               0.0  12.4   0.0  12.3   0.0   6.6   0.0   6.6
+    60 of 5, 6 % fail                                0.0  10.5   0.0  10.2   0.0   5.5   0.0   5.5
+    20 of 25, 12 % fail                              0.0  12.9   0.0  12.9   0.0   8.2   0.0   8.2
+    12 of 25, 20 % fail                              0.0  12.5   0.0  12.3   0.0   9.1   0.0   9.0
+    12 of 25                                         5.1   5.2   4.0   5.0   5.0   5.2   3.7   4.5   0.90
+    8 of 40                                          5.3   4.9   4.3   3.8   5.2   4.9   3.8   3.4   0.77
+    100 of 4                                         5.2   5.1   4.1   4.9   5.3   5.0   4.1   4.7   0.98
+    18 of a LiveBench                                5.3   5.2   4.4   4.7   5.5   5.5   4.1   4.2   0.91
+    13 clusters, 20 families of subsets alone: 3.66 to 3.90 %
+    18 clusters, 20 families of subsets alone: 3.66 to 3.97 %
+    41 clusters, 20 families of subsets alone: 4.22 to 4.61 %
+    478 real pairs that lose 2 to 10 points, 1,000 draws each:
+      CR1      mean  6.5, worst 32.9, over 10 %: 8.6 %
+      subsets  mean  6.1, worst 32.9, over 10 %: 6.9 %
+      Hall     mean  5.6, worst 32.9, over 10 %: 4.0 %
+      llmgate  mean  4.7, worst 30.7, over 10 %: 2.5 %
+    1,478 real pairs that lose 1 to 30 points, 1,000 draws each:
+      CR1      mean  6.4, worst 31.4, over 10 %: 6.4 %
+      subsets  mean  6.1, worst 31.4, over 10 %: 6.0 %
+      Hall     mean  5.3, worst 31.3, over 10 %: 3.0 %
+      llmgate  mean  4.6, worst 28.3, over 10 %: 1.4 %
 """
 
 from __future__ import annotations

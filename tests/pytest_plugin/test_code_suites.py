@@ -124,14 +124,15 @@ def test_support(case, llm_sync, tone, store):
     store.write_text(reply.choices[0].message.content)
     assert tone in store.read_text()
 """
-    project(pytester.path, body, rows=3)
+    # Two cases of one row belong together, and fewer than five clusters decide nothing.
+    project(pytester.path, body, rows=5)
     with FakeServer(answer=said) as server:
         whole = run(pytester, server)
         part = run(pytester, server, "-k", "q1 and curt", out="part")
-    assert whole.parseoutcomes() == {"passed": 7}
+    assert whole.parseoutcomes() == {"passed": 11}
     record = load_record(pytester.path / "run")
     assert {(case.case, case.cluster) for case in record.cases} == {
-        (f"q{i}[{tone}]", f"q{i}") for i in range(3) for tone in ("kind", "curt")
+        (f"q{i}[{tone}]", f"q{i}") for i in range(5) for tone in ("kind", "curt")
     }
     assert part.parseoutcomes()["passed"] == 1
     part.stdout.fnmatch_lines(["*no gate item ran*"])
