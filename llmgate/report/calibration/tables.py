@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmgate.gate.calibration.results import SIMULATED, DecisionRule, Truth
 from llmgate.report.calibration.clusters import cluster_sheets
+from llmgate.report.calibration.labels import label_sheet
 from llmgate.report.calibration.serving import serving_json, serving_sheets
 from llmgate.report.calibration.sheet import Sheet
 from llmgate.report.markdown_text import as_table, prose
@@ -114,6 +115,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
         ),
         *serving_sheets(calibration.serving),
         *cluster_sheets(calibration.further),
+        label_sheet(calibration.further),
     )
     return tuple(sheet for sheet in tables if sheet.rows)
 

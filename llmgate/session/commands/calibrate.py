@@ -14,6 +14,7 @@ import numpy as np
 from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
 from llmgate.gate.calibration.clustered import CLUSTERED_DESIGNS, real_clusters, simulate_clusters
+from llmgate.gate.calibration.labelled import LABELLED_DESIGNS, LABELLED_SIZES, simulate_labels
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
 from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, FurtherRow, ServingCalibrationRow
 from llmgate.gate.calibration.serving import serving_cases, simulate_serving
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.gate.calibration.clustered import ClusteredDesign
+    from llmgate.gate.calibration.labelled import LabelledDesign
     from llmgate.gate.calibration.resampled import SystemPair
     from llmgate.gate.calibration.serving import ServingCase
     from llmgate.gate.calibration.simulated import SimulatedDesign
@@ -147,6 +149,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     planned: list[Job] = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
     planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
     planned += [partial(_simulate_clusters, design, effort.repetitions) for design in CLUSTERED_DESIGNS]
+    planned += [partial(_simulate_labels, design, effort.repetitions) for design in LABELLED_DESIGNS]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -272,6 +275,14 @@ def _simulate_looks(design: SimulatedDesign, repetitions: int, source: np.random
 def _simulate_clusters(design: ClusteredDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
     rng = np.random.default_rng(source)
     return (simulate_clusters(design, rng=rng, repetitions=repetitions, alpha=DEFAULT_ALPHA),)
+
+
+def _simulate_labels(design: LabelledDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
+    rng = np.random.default_rng(source)
+    return tuple(
+        simulate_labels(design, labels=labels, rng=rng, repetitions=repetitions, alpha=DEFAULT_ALPHA)
+        for labels in LABELLED_SIZES
+    )
 
 
 def _real_clusters(pairs: Sequence[SystemPair], name: str, source: np.random.SeedSequence) -> Found:
