@@ -66,7 +66,7 @@ from scipy import special
 from llmgate.record.labels import ALIKE, share_out
 from llmgate.stats.corrected import ppi_bounded, ppi_mean
 from llmgate.stats.labelled.residual import score_statistics
-from llmgate.stats.labelled.stratified import Part, stratified_bounds
+from llmgate.stats.labelled.stratified import LabelledPart, stratified_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -355,7 +355,7 @@ def show_stratified(path: Path, judge: str, sizes: Sequence[int], *, repeats: in
                 kinds = {part: np.flatnonzero(f == value) for part, value in PARTS.items() if np.any(f == value)}
                 drawn = share_out({part: len(cases) for part, cases in kinds.items()}, labels)
                 parts = [
-                    Part(values=y[rng.permutation(cases)[: drawn[part]]], size=len(cases))
+                    LabelledPart(values=y[rng.permutation(cases)[: drawn[part]]], size=len(cases))
                     for part, cases in kinds.items()
                 ]
                 other = stratified_bounds(parts, alpha=ALPHA, floor=-1.0, ceiling=1.0)

@@ -18,7 +18,7 @@ from llmgate.gate.decision.wording import count
 from llmgate.gate.metrics.intervals import against_margin, against_minimum
 from llmgate.stats.clusters.facts import FEW_EFFECTIVE, facts_of
 from llmgate.stats.corrected import guarded_weight, ppi_bounded
-from llmgate.stats.labelled.stratified import Part, stratified_bounds
+from llmgate.stats.labelled.stratified import LabelledPart, stratified_bounds
 from llmgate.stats.special import ndtri
 
 if TYPE_CHECKING:
@@ -210,5 +210,7 @@ def _stratified(
             fix="Draw anew with `llmgate labels sample`, without --stratify",
         )
     sign = np.sign(pairs.candidate - pairs.champion)
-    parts = [Part(values=human[known & (sign == side)], size=int(np.sum(sign == side))) for side in (-1.0, 0.0, 1.0)]
+    parts = [
+        LabelledPart(values=human[known & (sign == side)], size=int(np.sum(sign == side))) for side in (-1.0, 0.0, 1.0)
+    ]
     return stratified_bounds(parts, alpha=alpha, floor=floor, ceiling=ceiling)

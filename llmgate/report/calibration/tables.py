@@ -10,6 +10,7 @@ from llmgate.gate.calibration.results import SIMULATED, DecisionRule, Truth
 from llmgate.report.calibration.attempts import attempt_sheets
 from llmgate.report.calibration.baselines import baseline_sheets
 from llmgate.report.calibration.clusters import cluster_sheets
+from llmgate.report.calibration.labels import label_sheet
 from llmgate.report.calibration.power import power_sheets
 from llmgate.report.calibration.rounds import round_sheets
 from llmgate.report.calibration.serving import serving_json, serving_sheets
@@ -122,6 +123,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
         *baseline_sheets(calibration.further),
         *round_sheets(calibration.further),
         *attempt_sheets(calibration.further),
+        label_sheet(calibration.further),
     )
     return tuple(sheet for sheet in tables if sheet.rows)
 

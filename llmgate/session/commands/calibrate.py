@@ -18,6 +18,7 @@ from llmgate.gate.calibration.attempt_verdicts import AttemptRule
 from llmgate.gate.calibration.attempts import ATTEMPT_DESIGNS, simulate_attempts
 from llmgate.gate.calibration.baselines import BASELINE_DESIGNS, simulate_baselines
 from llmgate.gate.calibration.clustered import CLUSTERED_DESIGNS, real_clusters, simulate_clusters
+from llmgate.gate.calibration.labelled import LABELLED_DESIGNS, LABELLED_SIZES, simulate_labels
 from llmgate.gate.calibration.power import POWER_DESIGNS, power_of_pairs, simulate_power
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
 from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, FurtherRow, ServingCalibrationRow
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from llmgate.gate.calibration.attempt_models import AttemptDesign
     from llmgate.gate.calibration.baselines import BaselineDesign
     from llmgate.gate.calibration.clustered import ClusteredDesign
+    from llmgate.gate.calibration.labelled import LabelledDesign
     from llmgate.gate.calibration.power import PowerDesign
     from llmgate.gate.calibration.resampled import SystemPair
     from llmgate.gate.calibration.rounds import RoundDesign
@@ -173,6 +175,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     planned += [partial(_simulate_clusters, design, effort.repetitions) for design in CLUSTERED_DESIGNS]
     planned += [partial(_simulate_baselines, design, effort.repetitions) for design in BASELINE_DESIGNS]
     planned += [partial(_simulate_rounds, design, effort.repetitions) for design in ROUND_DESIGNS]
+    planned += [partial(_simulate_labels, design, effort.repetitions) for design in LABELLED_DESIGNS]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -330,6 +333,14 @@ def _power_of_pairs(
 def _simulate_clusters(design: ClusteredDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
     rng = np.random.default_rng(source)
     return (simulate_clusters(design, rng=rng, repetitions=repetitions, alpha=DEFAULT_ALPHA),)
+
+
+def _simulate_labels(design: LabelledDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
+    rng = np.random.default_rng(source)
+    return tuple(
+        simulate_labels(design, labels=labels, rng=rng, repetitions=repetitions, alpha=DEFAULT_ALPHA)
+        for labels in LABELLED_SIZES
+    )
 
 
 def _real_clusters(pairs: Sequence[SystemPair], name: str, source: np.random.SeedSequence) -> Found:

@@ -17,11 +17,11 @@ from llmgate.stats.labelled.residual import Residuals, score_bounds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Part", "stratified_bounds"]
+__all__ = ["LabelledPart", "stratified_bounds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
+class LabelledPart:
     """Cases of one kind.
 
     Attributes:
@@ -33,7 +33,7 @@ class Part:
     size: int
 
 
-def stratified_bounds(parts: Sequence[Part], *, alpha: float, floor: float, ceiling: float) -> Interval:
+def stratified_bounds(parts: Sequence[LabelledPart], *, alpha: float, floor: float, ceiling: float) -> Interval:
     """Bounds of the mean over what the parts were drawn from.
 
     With W = size/Σ size, m and (l, u) the mean and the score bounds of a part: θ = Σ W·m,

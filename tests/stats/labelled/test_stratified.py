@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from llmgate.errors import UndefinedError
 from llmgate.stats.labelled.residual import Residuals, score_bounds
-from llmgate.stats.labelled.stratified import Part, stratified_bounds
+from llmgate.stats.labelled.stratified import LabelledPart, stratified_bounds
 from llmgate.stats.proportion import PairedCounts, tango
 
 LABELS = st.lists(st.sampled_from([-1.0, 0.0, 0.0, 1.0]), min_size=1, max_size=30)
 
 
-def part(values: list[float], size: int) -> Part:
-    return Part(values=np.array(values), size=size)
+def part(values: list[float], size: int) -> LabelledPart:
+    return LabelledPart(values=np.array(values), size=size)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def part(values: list[float], size: int) -> Part:
         ([part([2.0, 1.0], 9)], "outside"),
     ],
 )
-def test_what_has_no_bounds(parts: list[Part], message: str) -> None:
+def test_what_has_no_bounds(parts: list[LabelledPart], message: str) -> None:
     with pytest.raises(UndefinedError, match=message):
         stratified_bounds(parts, alpha=0.05, floor=-1.0, ceiling=1.0)
 
@@ -60,7 +60,7 @@ def test_by_hand() -> None:
 def test_they_are_mirrored_and_agree_with_their_p_value(one: list[float], two: list[float], three: list[float]) -> None:
     sizes = (50, 400, 70)
     parts = [part(values, size) for values, size in zip((one, two, three), sizes, strict=True)]
-    turned = [Part(values=-each.values, size=each.size) for each in parts]
+    turned = [LabelledPart(values=-each.values, size=each.size) for each in parts]
     found, other = (stratified_bounds(each, alpha=0.05, floor=-1.0, ceiling=1.0) for each in (parts, turned))
     assert (found.lower, found.upper) == pytest.approx((-other.upper, -other.lower))
     assert found.p_negative is not None
