@@ -155,7 +155,12 @@ def test_a_second_run_of_the_champion_tells_too() -> None:
     assert without.chances_from == "comparison"
     assert without.pass_if_unchanged is not None
     assert without.pass_if_unchanged < wanted
-    assert replace(metric, **{k: getattr(without, k) for k in ("chances_from", "pass_if_unchanged")}) == without
+    assert (
+        replace(
+            metric, **{k: getattr(without, k) for k in ("chances_from", "pass_if_unchanged", "pass_if_margin_lost")}
+        )
+        == without
+    )
 
 
 @settings(max_examples=15, deadline=None)
