@@ -16,9 +16,11 @@
       run.judge_canaries, run.anchors, run.embed_outputs    facts about judges and answers, for the decision
       serving.compare            candidate and champion, run by run, where serving gates
     decide.records             records → decision (decide_run)
+      attempts.counting          which attempt at its candidate it is, and the answers of those before it
     decide.publish             decision → report, MLflow; decide.github → CI
     decide.promote             decision, taken again → alias
 
-Folders import downwards only: commands and admission → run → serving, ray → reach, decide → the modules here. Import
+Folders import downwards only: commands and admission → run → serving, ray → reach, decide → attempts →
+the modules here. Import
 modules, not this package: the doors must be able to read the options without loading the rest.
 """
