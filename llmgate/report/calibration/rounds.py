@@ -42,7 +42,7 @@ def round_sheets(rows: Iterable[FurtherRow]) -> tuple[Sheet, ...]:
                     design,
                     count(pairs),
                     percent(discordance),
-                    *(f"{100 * row.bad_passes:.1f}" if (row := of_design.get(rule)) else "–" for rule in RULES),
+                    *(f"{100 * of_design[rule].bad_passes:.1f}" if rule in of_design else "–" for rule in RULES),
                 )
                 for (design, pairs, discordance), of_design in by_design.items()
             ),
