@@ -20,7 +20,6 @@
     decide.publish             decision → report, MLflow; decide.github → CI
     decide.promote             decision, taken again → alias
 
-Folders import downwards only: commands and admission → run → serving, ray → reach, decide → attempts →
-the modules here. Import
-modules, not this package: the doors must be able to read the options without loading the rest.
+Folders import downwards only: commands and admission → run → serving, ray → reach, decide → attempts → the modules
+here. Import modules, not this package: the doors must be able to read the options without loading the rest.
 """

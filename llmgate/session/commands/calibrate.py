@@ -308,9 +308,8 @@ def _simulate_looks(design: SimulatedDesign, repetitions: int, source: np.random
 
 
 def _simulate_power(design: PowerDesign, effort: Effort, source: np.random.SeedSequence) -> Found:
-    repetitions = effort.repetitions if design.repeats == 1 else effort.graded
-    if design.clusters is not None:
-        repetitions = effort.clustered
+    kind = effort.clustered if design.clusters is not None else effort.graded if design.repeats > 1 else None
+    repetitions = effort.repetitions if kind is None else min(kind, effort.repetitions)
     rng = np.random.default_rng(source)
     return tuple(simulate_power((design,), rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA))
 
