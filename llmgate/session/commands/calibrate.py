@@ -182,7 +182,9 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     cases = tuple(serving_cases(quick=effort.quick))
     parts = [cases[i : i + CASES_PER_JOB] for i in range(0, len(cases), CASES_PER_JOB)]
     served: list[Job] = [partial(_serve, part, effort.repetitions) for part in parts]
-    tried: list[Job] = [partial(_try_again, design, effort.attempts) for design in ATTEMPT_DESIGNS]
+    tried: list[Job] = [
+        partial(_try_again, design, min(effort.attempts, effort.repetitions)) for design in ATTEMPT_DESIGNS
+    ]
     sources = (*drawing.spawn(len(planned)), *serving.spawn(len(served)), *trying.spawn(len(tried)))
     work: list[Job] = [partial(job, source) for job, source in zip((*planned, *served, *tried), sources, strict=True)]
     progress.stage(f"measuring {len(work)} designs")
