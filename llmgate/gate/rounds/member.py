@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.attempts.earlier import Earlier
     from llmgate.gate.decision.round_types import RoundDecision
-    from llmgate.gate.decision.types import Decision
+    from llmgate.gate.decision.types import Decision, Problem
     from llmgate.record.policy import Policy
     from llmgate.record.schema import Record
 
@@ -35,6 +35,7 @@ def decide_member(
     *,
     today: date | None = None,
     earlier: Sequence[Earlier] = (),
+    problems: Sequence[Problem] = (),
 ) -> Decision:
     """The decision on one candidate at its place in a round.
 
@@ -45,6 +46,7 @@ def decide_member(
         place: Its place.
         today: As for `decide`.
         earlier: As for `decide_records`: attempts of the same candidate share its level as they share alpha elsewhere.
+        problems: What keeps it from PASS besides.
 
     Raises:
         RecordError: If the record has no such place.
@@ -54,7 +56,9 @@ def decide_member(
     whole = candidate.manifest.policy if policy is None else policy
 
     def decided(chosen: Policy) -> Decision:
-        told = decide_records(candidate, champion, chosen, today=today, in_round=place, earlier=earlier)
+        told = decide_records(
+            candidate, champion, chosen, today=today, in_round=place, earlier=earlier, problems=problems
+        )
         return _told(told, whole, place)
 
     strict = decided(at_level(whole, place))

@@ -10,7 +10,7 @@ from llmgate.errors import NotComparableError, RecordError, UsageError
 from llmgate.gate.attempts.earlier import Earlier
 from llmgate.gate.decision.round_types import RoundDecision
 from llmgate.gate.decision.statement import policy_digest
-from llmgate.gate.decision.types import Verdict
+from llmgate.gate.decision.types import Problem, Verdict
 from llmgate.gate.evidence.comparable import check_comparable, check_decidable, same_answers
 from llmgate.gate.rounds.correlation import round_correlation
 from llmgate.gate.rounds.member import decide_member
@@ -34,7 +34,8 @@ class DeclaredRound:
         candidates: Their records, two at least, in the order of their numbers.
         champion: The champion's record.
         policy: None for the candidates' own, which must be one.
-        earlier: By journal digest, the earlier attempts of candidates that have some.
+        earlier: By journal digest, the earlier attempts of candidates that have some; of the final too.
+        problems: By journal digest, what is wrong with what tells of them.
     """
 
     name: str
@@ -42,11 +43,25 @@ class DeclaredRound:
     champion: Record
     policy: Policy | None = None
     earlier: Mapping[str, Sequence[Earlier]] = field(default_factory=dict)
+    problems: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
 
     @property
     def rules(self) -> Policy:
         """The policy that holds for all."""
         return self.candidates[0].manifest.policy if self.policy is None else self.policy
+
+    def member(self, record: Record, champion: Record, place: RoundDecision, *, today: date | None = None) -> Decision:
+        """The decision on one record of the round, with its earlier attempts; see `decide_member`."""
+        digest = _digest(record)
+        return decide_member(
+            record,
+            champion,
+            self.policy,
+            place,
+            today=today,
+            earlier=self.earlier.get(digest, ()),
+            problems=self.problems.get(digest, ()),
+        )
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -92,14 +107,7 @@ def decide_round(declared: DeclaredRound, *, today: date | None = None) -> tuple
                     before=before,
                     correlation=correlation,
                 )
-                decided[number] = decide_member(
-                    record,
-                    declared.champion,
-                    declared.policy,
-                    place,
-                    today=today,
-                    earlier=declared.earlier.get(declared.digests[number - 1], ()),
-                )
+                decided[number] = declared.member(record, declared.champion, place, today=today)
         passed = tuple(number for number in sorted(decided) if decided[number].verdict is Verdict.PASS)
         if passed == before:
             break
@@ -146,7 +154,7 @@ def decide_final(
         candidates=declared.digests,
         final=True,
     )
-    return decide_member(final, final_champion, declared.policy, place, today=today)
+    return declared.member(final, final_champion, place, today=today)
 
 
 def check_round(declared: DeclaredRound) -> None:

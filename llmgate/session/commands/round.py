@@ -10,13 +10,16 @@ from llmgate.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, LlmgateError
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.gate.rounds.together import DeclaredRound, decide_final, decide_round
 from llmgate.record.run.files import MANIFEST
+from llmgate.session.attempts.counting import counted_with
 from llmgate.session.clock import today
 from llmgate.session.decide.noted_round import noted_place
 from llmgate.session.decide.opened import OpenedRecords
 from llmgate.session.decide.publish import publish
-from llmgate.session.decide.records import BASELINE_NAME, Baseline, note_baseline, noted_baseline
+from llmgate.session.decide.records import BASELINE_NAME, BY_NOTE, Baseline, note_baseline, noted_baseline
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmgate.record.schema import Record
     from llmgate.session.decide.publish import Published
     from llmgate.session.settings.typed import Settings
@@ -88,6 +91,7 @@ def ask_round(question: RoundQuestion, records: OpenedRecords | None = None) -> 
     for folder in question.candidates:
         _same_champion(folder, champion, records)
     _refuse_unnamed(question)
+    declared = _counted(declared, question.candidates, declared.candidates, champion)
     if question.final is None or question.final_champion is None:
         for folder in question.candidates:
             _refuse_decided(folder, declared.digests, question.name)
@@ -104,8 +108,21 @@ def ask_round(question: RoundQuestion, records: OpenedRecords | None = None) -> 
     _refuse_decided(question.final, declared.digests, question.name)
     final, other = records.of(question.final), records.of(question.final_champion)
     _same_champion(question.final, other, records)
+    declared = _counted(declared, [question.final], [final], other)
     decision = decide_final(declared, final, other, today=today())
     return DecidedRound(runs=(question.final,), champion=question.final_champion, decisions=(decision,))
+
+
+def _counted(
+    declared: DeclaredRound, folders: Sequence[Path], records: Sequence[Record], champion: Record
+) -> DeclaredRound:
+    """The round with the earlier attempts of these runs: each was entered when it was run, which stands beside it."""
+    earlier, problems = dict(declared.earlier), dict(declared.problems)
+    for folder, record in zip(folders, records, strict=True):
+        with counted_with(folder, record, champion, record.manifest.policy, BY_NOTE) as counted:
+            digest = record.seal.journal_digest if record.seal is not None else ""
+            earlier[digest], problems[digest] = counted.earlier, counted.problems
+    return replace(declared, earlier=earlier, problems=problems)
 
 
 def publish_round(decided: DecidedRound, settings: Settings, records: OpenedRecords) -> tuple[Published, ...]:

@@ -226,7 +226,11 @@ def decide_folders(
         place = noted_place(candidate) if in_round is None else in_round
         if place is not None:
             refuse_besides(labels, noise)
-            return decide_member(record, other, chosen, place, today=today())
+            # It was entered into the ledger when it was run, which stands beside it.
+            with counted_with(candidate, record, other, chosen, BY_NOTE) as counted:
+                return decide_member(
+                    record, other, chosen, place, today=today(), earlier=counted.earlier, problems=counted.problems
+                )
     again = load_record(noise) if noise else None
     decide = partial(decide_records, record, other, chosen, today=today(), labels=sheets, noise=again)
     with counted_with(candidate, record, other, chosen, attempts) as attempt:

@@ -30,8 +30,10 @@ def llmgate(*args: object) -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
-def run(folder: Path, *, right: int, shift: int = 0, name: str = "june", weights: str | None = None) -> Path:
-    manifest = make_manifest(folder.name, weights=weights or folder.name, policy=POLICY)
+def run(
+    folder: Path, *, right: int, shift: int = 0, name: str = "june", weights: str | None = None, policy: Policy = POLICY
+) -> Path:
+    manifest = make_manifest(folder.name, weights=weights or folder.name, policy=policy)
     return write_record(folder, replace(manifest, round=name), right=right, shift=shift)
 
 
@@ -70,6 +72,28 @@ def test_a_round_is_decided_and_written_down(runs: Path) -> None:
     assert llmgate("decide", "a", "champion").exit_code == 0
     noise = llmgate("decide", "a", "champion", "--noise", "champion")
     assert "decided with others in a round" in noise.output
+
+
+def test_an_earlier_attempt_counts_in_a_round_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    reserved = replace(POLICY, reserve=0.1)
+    run(tmp_path / "champion", right=80, name="", policy=reserved)
+    run(tmp_path / "may", right=50, name="", weights="a", policy=reserved)
+    for folder, right, shift in (("a", 81, 0), ("b", 80, 2)):
+        run(tmp_path / folder, right=right, shift=shift, policy=reserved)
+    # Nothing tells which attempts these are.
+    assert llmgate("round", "june", "a", "b", "--champion", "champion").exit_code == 3
+    assert "nothing tells which attempt" in "".join(p.what for p in decided(tmp_path / "a").problems)
+    for folder in ("a", "b"):
+        (tmp_path / folder / "decision.json").unlink()
+    for folder in ("may", "a", "b"):
+        assert llmgate("decide", folder, "champion", "--attempts", "attempts").exit_code in {1, 3}
+    done = llmgate("round", "june", "a", "b", "--champion", "champion")
+    assert done.exit_code == 0, done.output
+    again, first = decided(tmp_path / "a"), decided(tmp_path / "b")
+    assert (again.attempt.number, again.verdict) == (2, Verdict.FAIL)
+    assert (first.attempt.number, first.verdict) == (1, Verdict.PASS)
+    assert decide_folders(tmp_path / "a", tmp_path / "champion") == again
 
 
 def test_a_promotion_decides_the_winner_again_at_its_place(runs: Path) -> None:
