@@ -10,7 +10,7 @@ from llmgate.gate.calibration.attempt_models import AttemptDesign, Scores, draw_
 from llmgate.gate.calibration.attempt_rows import AttemptRates, AttemptRow
 from llmgate.gate.calibration.attempt_verdicts import AttemptRule, try_again
 
-__all__ = ["ATTEMPT_DESIGNS", "simulate_attempts"]
+__all__ = ["ATTEMPT_DESIGNS", "attempt_designs", "simulate_attempts"]
 
 CHUNK: Final = 250
 """Candidates that are tried at the same time, to bound the memory."""
@@ -25,6 +25,13 @@ ATTEMPT_DESIGNS: Final = (
     AttemptDesign(scores=Scores.TWO, pairs=688, discordance=0.225),
     AttemptDesign(scores=Scores.BINARY, pairs=1000, discordance=0.1, looks=True),
 )
+FAST: Final = (1, 4, 6)
+"""Those that take about a second for 250 candidates."""
+
+
+def attempt_designs(*, quick: bool) -> tuple[AttemptDesign, ...]:
+    """The designs of a release, or those of them that need no resampling, which is what takes time."""
+    return tuple(design for i, design in enumerate(ATTEMPT_DESIGNS) if not quick or i in FAST)
 
 
 def simulate_attempts(

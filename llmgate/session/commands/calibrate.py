@@ -15,7 +15,7 @@ from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
 from llmgate.gate.calibration.attempt_rows import ATTEMPTS
 from llmgate.gate.calibration.attempt_verdicts import AttemptRule
-from llmgate.gate.calibration.attempts import ATTEMPT_DESIGNS, simulate_attempts
+from llmgate.gate.calibration.attempts import attempt_designs, simulate_attempts
 from llmgate.gate.calibration.baselines import BASELINE_DESIGNS, simulate_baselines
 from llmgate.gate.calibration.clustered import CLUSTERED_DESIGNS, real_clusters, simulate_clusters
 from llmgate.gate.calibration.labelled import LABELLED_DESIGNS, LABELLED_SIZES, simulate_labels
@@ -182,9 +182,8 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     cases = tuple(serving_cases(quick=effort.quick))
     parts = [cases[i : i + CASES_PER_JOB] for i in range(0, len(cases), CASES_PER_JOB)]
     served: list[Job] = [partial(_serve, part, effort.repetitions) for part in parts]
-    tried: list[Job] = [
-        partial(_try_again, design, min(effort.attempts, effort.repetitions)) for design in ATTEMPT_DESIGNS
-    ]
+    candidates = min(effort.attempts, effort.repetitions)
+    tried: list[Job] = [partial(_try_again, design, candidates) for design in attempt_designs(quick=effort.quick)]
     sources = (*drawing.spawn(len(planned)), *serving.spawn(len(served)), *trying.spawn(len(tried)))
     work: list[Job] = [partial(job, source) for job, source in zip((*planned, *served, *tried), sources, strict=True)]
     progress.stage(f"measuring {len(work)} designs")
