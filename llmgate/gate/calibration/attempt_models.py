@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AttemptDesign", "Models", "Scores", "draw_models"]
+__all__ = ["AttemptDesign", "AttemptModels", "Scores", "draw_models"]
 
 RIGHT: Final = 0.75
 """Share of the stable cases that the champion gets right."""
@@ -59,7 +59,7 @@ class AttemptDesign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Models:
+class AttemptModels:
     """Many candidates and their champions, each on cases of its own.
 
     Attributes:
@@ -81,7 +81,7 @@ class Models:
         return np.asarray(rng.binomial(self.checks, chances) / self.checks)
 
 
-def draw_models(design: AttemptDesign, loss: float, rng: np.random.Generator, size: int) -> Models:
+def draw_models(design: AttemptDesign, loss: float, rng: np.random.Generator, size: int) -> AttemptModels:
     """Draw models and their cases.
 
     Args:
@@ -93,19 +93,19 @@ def draw_models(design: AttemptDesign, loss: float, rng: np.random.Generator, si
     shape = (size, design.pairs)
     if design.scores is Scores.GRADED:
         champion = rng.beta(2.0, 2.0, size=shape)
-        return Models(candidate=champion * (1.0 - 2.0 * loss), champion=champion, checks=CHECKS)
+        return AttemptModels(candidate=champion * (1.0 - 2.0 * loss), champion=champion, checks=CHECKS)
     flaky = rng.random(shape) < 2.0 * design.discordance
     right = rng.random(shape) < RIGHT
     champion = np.where(flaky, 0.5, right.astype(np.float64))
     stable = 1.0 - 2.0 * design.discordance
     if design.scores is not Scores.CLUSTERED:
         gone = ~flaky & right & (rng.random(shape) < loss / (stable * RIGHT))
-        return Models(candidate=np.where(gone, 0.0, champion), champion=champion)
+        return AttemptModels(candidate=np.where(gone, 0.0, champion), champion=champion)
     clusters = np.arange(design.pairs, dtype=np.int64) // CLUSTER
     shift = rng.normal(-loss, CLUSTER_SD, size=(size, int(clusters[-1]) + 1))[:, clusters] / stable
     # Where a cluster gained, the champion is wrong on what the candidate then gets right, and the other way round.
     moved = ~flaky & (rng.random(shape) < np.abs(shift))
-    return Models(
+    return AttemptModels(
         candidate=np.where(moved, (shift > 0.0).astype(np.float64), champion),
         champion=np.where(moved, (shift < 0.0).astype(np.float64), champion),
         clusters=clusters,

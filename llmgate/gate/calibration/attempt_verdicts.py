@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from llmgate.gate.calibration.attempt_models import Models
+from llmgate.gate.calibration.attempt_models import AttemptModels
 from llmgate.gate.calibration.vectorised import Verdicts, decide_counts, decide_looks, look_sizes
 from llmgate.gate.evidence.pairing import Errors, Pairs
 from llmgate.gate.metrics.attempt_point import too_coarse
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmgate.gate.calibration.attempt_models import AttemptDesign
     from llmgate.gate.metrics.metric import HypothesisTest
 
-__all__ = ["AttemptRule", "Tried", "try_again"]
+__all__ = ["AttemptRule", "AttemptVerdicts", "try_again"]
 
 STEP: Final = 0.04
 """Of r: between such values bounds are interpolated, which moves them by less than 0.001."""
@@ -52,7 +52,7 @@ class AttemptRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tried:
+class AttemptVerdicts:
     """What came of many candidates.
 
     Attributes:
@@ -66,7 +66,9 @@ class Tried:
     correlation: NDArray[np.float64]
 
 
-def try_again(models: Models, design: AttemptDesign, rng: np.random.Generator, rule: AttemptRule) -> Tried:
+def try_again(
+    models: AttemptModels, design: AttemptDesign, rng: np.random.Generator, rule: AttemptRule
+) -> AttemptVerdicts:
     """Ask each candidate so many times, and judge one metric at every attempt.
 
     Args:
@@ -108,7 +110,7 @@ def try_again(models: Models, design: AttemptDesign, rng: np.random.Generator, r
             verdicts = judge.judged(ours / asked, theirs / k, settled=settled)
         correlation = sums.correlation() if k == 2 else correlation
         passed[0, k - 1], failed[0, k - 1] = verdicts.passed, verdicts.failed
-    return Tried(passed=passed, failed=failed, correlation=correlation)
+    return AttemptVerdicts(passed=passed, failed=failed, correlation=correlation)
 
 
 class _Moments:
@@ -236,7 +238,7 @@ class _Judge:
         failing: The α of each upper bound, shape (R,).
     """
 
-    models: Models
+    models: AttemptModels
     margin: float
     passing: NDArray[np.float64]
     failing: NDArray[np.float64]

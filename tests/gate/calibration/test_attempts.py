@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmgate.gate.attempts.earlier import PastAttempt
-from llmgate.gate.calibration.attempt_models import AttemptDesign, Models, Scores, draw_models
+from llmgate.gate.calibration.attempt_models import AttemptDesign, AttemptModels, Scores, draw_models
 from llmgate.gate.calibration.attempt_verdicts import AttemptRule, try_again
 from llmgate.gate.calibration.attempts import ATTEMPT_DESIGNS, simulate_attempts
 from llmgate.gate.decide import decide
@@ -28,7 +28,7 @@ def evidence(scores: np.ndarray, clusters: np.ndarray | None) -> Evidence:
     return Evidence(tables=(ScoreTable(suite="s", metric="m", items=items, scores=scores),))
 
 
-def by_the_gate(models: Models, design: AttemptDesign, rng: np.random.Generator) -> np.ndarray:
+def by_the_gate(models: AttemptModels, design: AttemptDesign, rng: np.random.Generator) -> np.ndarray:
     """The same draws, decided one by one: 1 for PASS, −1 for FAIL, shape (attempts, candidates)."""
     size = len(models.candidate)
     found = np.zeros((RULE.attempts, size))

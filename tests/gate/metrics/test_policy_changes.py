@@ -39,6 +39,7 @@ POLICY = Policy(
     metrics=(METRIC, UNSAFE, TONE, WATCHED),
     slices=(SlicePolicy(suite="support", field="topic", min_cases=20),),
     serving=(SPEED, WAITING, SEEN),
+    reserve=0.1,
 )
 
 
@@ -109,6 +110,7 @@ WEAKER: dict[str, tuple[Callable[[Policy], Policy], str]] = {
         lambda policy: replace(policy, inconclusive=OnInconclusive.ALLOW),
         "inconclusive fail → allow",
     ),
+    "less kept for further attempts": (lambda policy: replace(policy, reserve=0.0), "reserve 0.1 → 0"),
     "a claim is enough": (lambda policy: replace(policy, binding=Binding.CLAIMED), "binding weights → claimed"),
 }
 
@@ -133,6 +135,7 @@ STRICTER: dict[str, Callable[[Policy], Policy]] = {
     "watched metric dropped": without(WATCHED),
     "further metric": lambda policy: replace(policy, metrics=(*policy.metrics, replace(METRIC, metric="more"))),
     "more losses found in slices": lambda policy: replace(policy, slice_alpha=0.05),
+    "more kept for further attempts": lambda policy: replace(policy, reserve=0.2),
     "a reason": with_metric(METRIC, reason="because"),
     "watched figure dropped": without_figure(SEEN),
     "watched figure gates": with_figure(SEEN, role=Role.PRIMARY),

@@ -40,6 +40,15 @@ def policy_of(folder: Path, serving: str, policy: str | None = None) -> tuple[Se
     return plan_paths([suite], settings_from(given, root=folder)).policy.serving
 
 
+def test_a_run_reserves_a_tenth_unless_a_suite_or_the_policy_file_says_otherwise(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path)
+    given = {"endpoint": "http://127.0.0.1:9"}
+    assert plan_paths([suite], settings_from(given, root=tmp_path)).policy.reserve == 0.1
+    (tmp_path / "policy.yaml").write_text("llmgate-policy: 1\nreserve: 0\n", encoding="utf-8")
+    given["policy"] = str(tmp_path / "policy.yaml")
+    assert plan_paths([suite], settings_from(given, root=tmp_path)).policy.reserve == 0.0
+
+
 def test_serving_gates_of_a_suite_are_gates_of_the_run(tmp_path: Path) -> None:
     assert policy_of(tmp_path, SERVING) == GATES
 

@@ -53,6 +53,7 @@ def test_the_long_form_says_what_else_the_decision_looks_at(tmp_path: Path) -> N
     assert suite.slices == (SlicePolicy(suite="facts", field="topic", min_cases=50),)
     assert suite.gates.block.inconclusive is OnInconclusive.ALLOW
     assert suite.gates.block.slice_alpha == 0.005
+    assert suite.gates.block.reserve is None
     assert [waiver.target for waiver in suite.waivers] == ["facts::refusals", "facts::accuracy[topic=billing]"]
 
 
@@ -98,6 +99,8 @@ def test_what_is_lax_stands_with_its_reason_and_a_claim_is_enough_where_it_is_sa
         ("[topic]", "[tpoic]", 15, "'tpoic' is no slice of the suite. Did you mean topic?"),
         ("min-cases: 50", "min-case: 50", 15, "unknown key 'min-case'. Did you mean min-cases?"),
         ("min-cases: 50", "min-cases: 1", 15, "greater than or equal to 2"),
+        ("slice-alpha: 0.005", "reserve: 0.6", 16, "gate.reserve: input should be less than or equal to 0.5"),
+        ("slice-alpha: 0.005", "reserve: -0.1", 16, "gate.reserve: input should be greater than or equal to 0"),
         ("slice-alpha: 0.005", "slice-alpha: 0.5", 16, "gate.slice-alpha: input should be less than 0.5"),
         ("until: 2026-12-31, by: Ada, reason: known}\n    - {metric: acc", "until: 31.12., by: Ada, reason: known}\n    - {metric: acc", 18, "no date"),
         (", by: Ada, reason: known}\n    - {metric: acc", ", by: Ada}\n    - {metric: acc", 18, "the key 'gate.waivers.0.reason' is missing"),

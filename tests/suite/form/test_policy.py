@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import PolicyError, SuiteError
-from llmgate.record.policy import Aggregate, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
+from llmgate.record.policy import Aggregate, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy, written_policy
 from llmgate.record.serving.policy import ServingPolicy
 from llmgate.suite.form.policy import override_policy
 
@@ -89,6 +89,7 @@ def test_the_share_that_may_be_missing_can_be_set(tmp_path: Path) -> None:
         ("llmgate-policy: 1\nslices:\n  fatcs: {fields: [a]}\n", 3, "Did you mean facts"),
         ("llmgate-policy: 1\nslices:\n  facts: {feilds: [a]}\n", 3, "Did you mean fields"),
         ("llmgate-policy: 1\nslice-alpha: 0.6\n", 2, "slice-alpha is 0.6"),
+        ("llmgate-policy: 1\nreserve: 0.6\n", 2, "less than or equal to 0.5"),
         (f"llmgate-policy: 1\nwaivers:\n  - {{metric: accuracy, {ACCEPTED}}}\n", 3, "names no suite"),
         (
             f"llmgate-policy: 1\nwaivers:\n  - {{metric: facts/accuracy, case: facts/c1, {ACCEPTED}}}\n",
@@ -115,6 +116,15 @@ def test_mistakes_are_named_with_their_line(tmp_path: Path, text: str, line: int
     with pytest.raises(PolicyError, match=says) as caught:
         override(tmp_path, text)
     assert caught.value.where == f"{tmp_path}/policy.yaml:{line}"
+
+
+def test_a_file_says_what_is_reserved_and_one_that_does_not_leaves_it(tmp_path: Path) -> None:
+    kept = override(tmp_path, "llmgate-policy: 1\n")
+    assert kept.reserve == 0.0
+    assert "reserve" not in written_policy(kept)
+    said = override(tmp_path, "llmgate-policy: 1\nreserve: 0.2\n")
+    assert said.reserve == 0.2
+    assert written_policy(said)["reserve"] == 0.2
 
 
 def test_slices_and_waivers_of_a_file(tmp_path: Path) -> None:
