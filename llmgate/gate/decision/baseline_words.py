@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.decision.wording import count
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.baseline_types import BaselineFacts
 
 __all__ = ["baseline_sentence"]
+
+WORTH_TELLING: Final = 0.001
+"""A gate that fails an unchanged model more rarely than that is not one whose baseline does harm."""
 
 
 def baseline_sentence(facts: BaselineFacts) -> str:
@@ -20,12 +23,12 @@ def baseline_sentence(facts: BaselineFacts) -> str:
     answers = f"the champion's answers {_age(facts.age_days)}"
     if facts.how == "selected":
         chance = ""
-        if fails is not None and fresh is not None:
+        if fails is not None and fresh is not None and fails >= WORTH_TELLING:
             chance = f": an unchanged model fails {_percent(fails)} of the time instead of {_percent(fresh)}"
         return f"{answers} and are the run that earned its promotion{chance}."
     if facts.how == "stored":
         chance = ""
-        if unlucky is not None and fresh is not None:
+        if unlucky is not None and fresh is not None and fresh >= WORTH_TELLING:
             chance = (
                 f": an unchanged model fails {_percent(fresh)} of the time against such a run on average, and "
                 f"{_percent(unlucky)} or more against one in ten"

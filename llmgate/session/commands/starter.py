@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from llmgate.gate.power.plan import plan_power
 from llmgate.gate.power.rules import Design
-from llmgate.record.policy import Aggregate, MetricPolicy, Role
+from llmgate.record.policy import DEFAULT_RESERVE, Aggregate, MetricPolicy, Role
 from llmgate.report.words import count, percent, plural, points
 from llmgate.session.commands.columns import Expected, ProjectKind
 
@@ -78,7 +78,8 @@ def reachable(gated: Gated, rows: int) -> Reachable:
             MetricPolicy(suite="suite", metric=metric, role=role, aggregate=aggregate, margin=margin)
             for metric, role, aggregate in gated
         )
-        return plan_power([Design(policy=policy, cases=rows) for policy in policies], (), wanted=wanted).metrics
+        designs = [Design(policy=policy, cases=rows) for policy in policies]
+        return plan_power(designs, (), wanted=wanted, reserve=DEFAULT_RESERVE).metrics
 
     metrics = planned(LEAST_MARGIN)
     needed = max(1.0 if each.margin_needed is None else each.margin_needed for each in metrics)
