@@ -129,8 +129,13 @@ def _betainc(a: float, b: float, x: float, y: float) -> float:
     """
     if x <= 0.0 or y <= 0.0:
         return 0.0 if x <= 0.0 else 1.0
+    # Turned round once at most: where both sides are on the border, rounding may put each beyond it.
     if x > (a + 1.0) / (a + b + 2.0):
-        return 1.0 - _betainc(b, a, y, x)
+        return 1.0 - _betainc_fraction(b, a, y, x)
+    return _betainc_fraction(a, b, x, y)
+
+
+def _betainc_fraction(a: float, b: float, x: float, y: float) -> float:
     c, d = 1.0, 1.0 / _away(1.0 - (a + b) * x / (a + 1.0))
     value = d
     for m in range(1, 100_000):

@@ -78,3 +78,10 @@ def test_the_ends() -> None:
     assert math.isnan(special.stdtrit(5, math.nan))
     assert math.isnan(special.stdtr(5, math.nan))
     assert (special.stdtr(5, -math.inf), special.stdtr(5, math.inf)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("df", "t"), [(17, 1.6383560438182505), (26, 1.6690459207925605), (39, 1.689277519114419)])
+def test_on_the_border_between_both_fractions_rounding_does_not_send_it_round_for_ever(df: int, t: float) -> None:
+    """Clusters of right-or-wrong scores have such statistics: a decision ended in a RecursionError."""
+    for near in (t, math.nextafter(t, 0.0), math.nextafter(t, 9.0)):
+        assert special.stdtr(float(df), near) == pytest.approx(float(oracle.stdtr(df, near)), abs=1e-13)
