@@ -32,13 +32,15 @@ def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: i
     release must show is shown, with 1 and the names of those that are not.
     """
     from llmgate.report.calibration.tables import calibration_lines
-    from llmgate.session.commands.calibrate import Effort, RealData, read_folder, write_calibration
+    from llmgate.session.commands.calibrate import Effort, RealData, make_folder, read_folder, write_calibration
     from llmgate.session.commands.calibrate import calibrate as measure
     from llmgate.session.progress import LineProgress
 
     progress = LineProgress()
     if folder is not None:
         progress.stage(f"reading {visible_text(str(folder))}")
+    # Before minutes of measuring.
+    make_folder(out)
     data = RealData() if folder is None else read_folder(folder)
     processes = jobs if jobs is not None else 1 if quick or folder is None else os.cpu_count() or 1
     calibration = measure(data, effort=Effort.of(quick=quick), seed=seed, progress=progress, jobs=processes)

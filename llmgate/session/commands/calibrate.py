@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     Found = tuple[CalibrationRow | ServingCalibrationRow | FurtherRow, ...]
     Job = partial[Found]
 
-__all__ = ["MARGIN", "Effort", "RealData", "calibrate", "read_folder", "write_calibration"]
+__all__ = ["MARGIN", "Effort", "RealData", "calibrate", "make_folder", "read_folder", "write_calibration"]
 
 MARGIN: Final = 0.03
 SIZES: Final = (100, 300, 1000)
@@ -201,6 +201,20 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
     )
 
 
+def make_folder(out: Path) -> None:
+    """Make the folder of the results, if it is not there.
+
+    Raises:
+        UsageError: If it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder cannot be made ({error.strerror})", where=str(out), fix="Choose another --out"
+        ) from error
+
+
 def write_calibration(calibration: Calibration, data: RealData, out: Path, *, command: str) -> tuple[Path, ...]:
     """Write calibration.html, calibration.md and calibration.json.
 
@@ -223,12 +237,7 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
         created_at=timestamp(),
         data=tuple((results.name, results.sha256) for results in data.sets),
     )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"the folder cannot be made ({error.strerror})", where=str(out), fix="Choose another --out"
-        ) from error
+    make_folder(out)
     contents = {
         "calibration.html": calibration_page(calibration, origin),
         "calibration.md": calibration_markdown(calibration, origin),

@@ -50,7 +50,10 @@ def test_a_quick_run_shows_what_it_must(tmp_path: Path) -> None:
     assert "llmgate calibrate --quick --seed 7" in text
 
 
-def test_the_same_seed_gives_the_same_figures_and_another_gives_others(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_figures_and_another_gives_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Effort, "of", lambda *, quick: Effort(repetitions=40, attempts=4, quick=quick))
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         llmgate("--quick", "--seed", seed, "--out", name)
     one, same, other = (figures(tmp_path / name)["rows"] for name in "abc")
@@ -61,12 +64,12 @@ def test_the_same_seed_gives_the_same_figures_and_another_gives_others(tmp_path:
 def test_a_requirement_that_is_not_met_is_named_and_exits_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = module.calibrate
+    effort, progress = Effort(repetitions=10, quick=True), LineProgress(lambda _: None)
+    found = module.calibrate(RealData(), effort=effort, seed=0, progress=progress)
 
     def spoilt(data: RealData, **options: Any) -> Calibration:
-        found = measured(data, **options)
         bad = Cell(truth=Truth.MARGIN, loss=0.03, runs=2_000, passed=400, failed=0)
-        return replace(found, rows=(replace(found.rows[0], cells=(bad,)), *found.rows[1:]))
+        return replace(found, rows=(replace(found.rows[0], cells=(bad,)),), serving=(), further=())
 
     monkeypatch.setattr(module, "calibrate", spoilt)
     done = llmgate("--quick", "--out", "out")

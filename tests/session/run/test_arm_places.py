@@ -175,7 +175,7 @@ def test_a_folder_that_is_gone_is_told_without_hashing_anything(tmp_path: Path) 
     problem = unserved(settings(tmp_path), manifest)
     assert isinstance(problem, CannotRunError)
     assert "gone is not there" in str(problem)
-    assert "--serving-champion DIR|URL" in str(problem)
+    assert "--serving-champion PLACE|URL" in str(problem)
     with pytest.raises(CannotRunError, match="is not there"):
         champion_place(settings(tmp_path), manifest, log_path=tmp_path / "log", progress=Silent())
 
