@@ -39,9 +39,8 @@ def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: i
     progress = LineProgress()
     if folder is not None:
         progress.stage(f"reading {visible_text(str(folder))}")
-    # Before minutes of measuring.
-    make_folder(out)
     data = RealData() if folder is None else read_folder(folder)
+    make_folder(out)  # before minutes of measuring
     processes = jobs if jobs is not None else 1 if quick or folder is None else os.cpu_count() or 1
     calibration = measure(data, effort=Effort.of(quick=quick), seed=seed, progress=progress, jobs=processes)
     words = ["llmgate calibrate", *([str(folder)] if folder else []), *(["--quick"] if quick else []), f"--seed {seed}"]
