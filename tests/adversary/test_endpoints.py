@@ -215,7 +215,7 @@ def test_what_is_withheld_is_not_asked_for_until_it_gets_through(attempt: Callab
 @pytest.mark.parametrize("retry_after", ["\u00b2", "-1", "soon", "9" * 400 + "x", "Thu, 99 Foo 0000"])
 def test_pauses_that_are_none(retry_after: str, attempt: Callable[[Ending], None]) -> None:
     with FakeServer(faults=every(1, Fault.RATE_LIMITED), retry_after=retry_after) as server:
-        ending = llmgate("run", "words.yaml", "--endpoint", server.url, "--retries", "1")
+        ending = llmgate("run", "words.yaml", "--endpoint", server.url, "--retries", "1", "--deadline", "2")
     fails_closed(ending)
     attempt(ending)
 

@@ -333,7 +333,7 @@ def clustered(project: Path, *values: object) -> None:
 
 
 def test_honest_clusters(project: Path, url: str) -> None:
-    clustered(project, "a", "a", "b", 7)
+    clustered(project, "a", "a", "b", 7, "c", "d")
     assert run(url, "words.yaml").green
 
 

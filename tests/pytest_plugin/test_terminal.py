@@ -23,7 +23,7 @@ def test_a_reason_stands_in_the_failures_once(pytester: pytest.Pytester) -> None
     with FakeServer(answer=lambda _: WRONG) as server:
         args = (suite, f"--llmgate-endpoint={server.url}", "--llmgate-out=run", "--tb=short", "-rN")
         output = pytester.runpytest(*map(str, args)).stdout.str()
-    assert output.count("at most 7.2 % (95 %), minimum 90 %") == 1
+    assert output.count("at most 7.5 % (95 %), minimum 90 %") == 1
     assert "Captured llmgate" not in output
 
 

@@ -52,6 +52,9 @@ def test_a_run_is_private_whatever_the_umask(
         os.umask(before)
     found = modes(tmp_path / "project" / ".llmgate")
     folders = {".llmgate", ".llmgate/runs", ".llmgate/runs/one", ".llmgate/runs/two"}
+    kept = {name for name in found if name.startswith(".llmgate/attempts")}
+    folders |= {name for name in kept if (tmp_path / "project" / name).is_dir()}
+    assert kept > folders & kept > set()
     assert {".llmgate/runs/two/report.html", ".llmgate/runs/two/journal.jsonl"} <= set(found)
     assert {name for name, mode in found.items() if mode == 0o700} == folders
     assert {name: oct(mode) for name, mode in found.items() if name not in folders and mode != 0o600} == {}
