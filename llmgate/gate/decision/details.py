@@ -99,7 +99,11 @@ def _details(decision: Decision) -> Iterator[tuple[str, str]]:
         if look.stopped or look.reserve:
             yield "Early stop", look.sentence
     if decision.attempt is not None and (words := attempt_words(decision.attempt)):
-        yield "Attempt", f"{words.removeprefix('attempt ')}. {decision.attempt.sentence}".strip()
+        # The label and the words before it say which attempt it is.
+        rest = decision.attempt.sentence.removeprefix(f"Attempt {decision.attempt.number} of this candidate").lstrip(
+            ". :"
+        )
+        yield "Attempt", f"{words.removeprefix('attempt ')}. {rest}".strip()
 
 
 def _waivers(uses: Sequence[WaiverUse]) -> Iterator[tuple[str, str]]:
