@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import zlib
 from contextlib import suppress
@@ -12,9 +11,10 @@ from llmgate.errors import RecordError
 from llmgate.record.disk import private_folder, read_regular, write_atomic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["MOST_BYTES", "pack", "read_blob", "unpack", "write_blob"]
+__all__ = ["MOST_BYTES", "pack", "pack_parts", "read_blob", "unpack", "write_blob"]
 
 MOST_BYTES: Final = 1 << 30
 """So large may a text be: some millions of cases."""
@@ -23,7 +23,13 @@ MOST_PACKED: Final = 1 << 28
 
 def pack(text: bytes) -> bytes:
     """Packed, always to the same bytes."""
-    return gzip.compress(text, compresslevel=6, mtime=0)
+    return pack_parts((text,))
+
+
+def pack_parts(parts: Iterable[bytes]) -> bytes:
+    """A text that is too large to be held whole, packed as `pack` packs it."""
+    packing = zlib.compressobj(6, wbits=31)
+    return b"".join([*map(packing.compress, parts), packing.flush()])
 
 
 def unpack(packed: bytes, *, where: str) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -22,7 +23,7 @@ from llmgate.record.run.stored import CASE, RESULT
 from llmgate.record.schema import CaseKey, CaseResult, CheckResult, Failure, Generation, PlannedCase, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from llmgate.record.manifest import Manifest
     from llmgate.record.schema import Seal
@@ -65,7 +66,7 @@ def compacted(record: Record) -> CompactRecord:
     }
     return CompactRecord(
         head=canonical(head),
-        cases=b"".join(CASE.dump_json(without_words(case)) + b"\n" for case in record.cases),
+        cases=lines_without_words(record.cases),
         results=canonical(found_in(record)),
     )
 
@@ -73,6 +74,15 @@ def compacted(record: Record) -> CompactRecord:
 def canonical(value: object) -> bytes:
     """JSON whose bytes depend on nothing but the value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def lines_without_words(cases: Iterable[PlannedCase]) -> bytes:
+    """A line per case."""
+    written = BytesIO()  # a list of all lines would take as much again
+    for case in cases:
+        written.write(CASE.dump_json(without_words(case)))
+        written.write(b"\n")
+    return written.getvalue()
 
 
 def without_words(case: PlannedCase) -> PlannedCase:

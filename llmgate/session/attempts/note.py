@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from codecs import getincrementaldecoder
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,11 +19,11 @@ from pydantic import ValidationError
 from llmgate.errors import RecordError
 from llmgate.record.disk import JsonForm, first_problem, read_regular, write_atomic
 from llmgate.record.run.files import ATTEMPTS_KEPT, ATTEMPTS_NAME
-from llmgate.session.attempts.blobs import pack, unpack
+from llmgate.session.attempts.blobs import pack_parts, unpack
 from llmgate.session.attempts.entry import AttemptEntry, attempt_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["AttemptNote", "has_note", "read_note", "read_texts", "write_note"]
@@ -30,6 +31,7 @@ __all__ = ["AttemptNote", "has_note", "read_note", "read_texts", "write_note"]
 MAJOR: Final = 1
 MOST_NOTE: Final = 1 << 26
 MOST_KEPT: Final = 1 << 30
+PART: Final = 1 << 20
 AGAIN: Final = "Restore it, or remove attempts.json and decide again where the ledger is"
 
 
@@ -63,9 +65,20 @@ def write_note(out: Path, own: AttemptEntry, before: Sequence[AttemptEntry], tex
         RecordError: If it cannot be written.
     """
     note = AttemptNote(major=MAJOR, own=own, before=tuple(before))
-    kept = {digest: text.decode("utf-8") for digest, text in texts.items()}
-    write_atomic(out / ATTEMPTS_KEPT, pack(json.dumps(kept, sort_keys=True).encode()))
+    write_atomic(out / ATTEMPTS_KEPT, pack_parts(as_json(texts)))
     write_atomic(out / ATTEMPTS_NAME, (json.dumps(asdict(note), sort_keys=True, indent=1) + "\n").encode())
+
+
+def as_json(texts: Mapping[str, bytes]) -> Iterator[bytes]:
+    """The texts by their digests, as one JSON object; of 200,000 cases it would not fit beside their record."""
+    before = "{"
+    for digest, text in sorted(texts.items()):
+        yield f'{before}{json.dumps(digest)}: "'.encode()
+        decoding = getincrementaldecoder("utf-8")()
+        for start in range(0, len(text), PART):
+            yield json.dumps(decoding.decode(text[start : start + PART], start + PART >= len(text)))[1:-1].encode()
+        before = '", '
+    yield b'"}' if texts else b"{}"
 
 
 def read_note(out: Path) -> AttemptNote:
