@@ -133,7 +133,8 @@ def resolve_uris(tracking_uri: str | None, registry_uri: str | None) -> tuple[st
     """Which servers to talk to.
 
     Raises:
-        UsageError: If no tracking server is named: MLflow would quietly start an empty store in this folder.
+        UsageError: If no tracking server is named, for MLflow would quietly start an empty store in this folder, or
+            what is named is no URL.
     """
     tracking = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not tracking:
@@ -142,7 +143,15 @@ def resolve_uris(tracking_uri: str | None, registry_uri: str | None) -> tuple[st
             where="MLFLOW_TRACKING_URI",
             fix="Set it, for example to http://localhost:5000 or sqlite:///mlflow.db",
         )
-    return tracking, registry_uri or os.environ.get("MLFLOW_REGISTRY_URI") or tracking
+    registry = registry_uri or os.environ.get("MLFLOW_REGISTRY_URI") or tracking
+    for name, uri in (("MLFLOW_TRACKING_URI", tracking), ("MLFLOW_REGISTRY_URI", registry)):
+        try:
+            _ = urllib.parse.urlsplit(uri).port
+        except ValueError as error:
+            raise UsageError(
+                f"this is no URL ({error})", where=f"{name}={without_credentials(uri)}", fix="Write http://HOST:PORT"
+            ) from error
+    return tracking, registry
 
 
 def open_client(tracking_uri: str, registry_uri: str, *, create: bool = False) -> MlflowClient:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.parse
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import UsageError
@@ -32,12 +30,14 @@ from llmgate.promote.mlflow_values import (
     version_tags,
 )
 from llmgate.promote.target import LoggedRun, VersionFacts, parse_version_uri
+from llmgate.record.artifact_store import local_path
 from llmgate.record.policy import Binding
 from llmgate.record.run.files import ATTEMPTS_KEPT, ATTEMPTS_NAME
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mlflow.entities import DatasetInput, Run
 
@@ -149,10 +149,8 @@ def check_source(target: MlflowTarget, new: NewVersion) -> None:
 
 def local_folder(source: str) -> Path | None:
     """The folder that a source names, None for a remote URI."""
-    parsed = urllib.parse.urlsplit(source)
-    if parsed.scheme == "file":
-        return Path(urllib.parse.unquote(parsed.path))
-    return Path(source).absolute() if not parsed.scheme else None
+    path = local_path(source)
+    return path.absolute() if path is not None else None
 
 
 def experiment_id(target: MlflowTarget, name: str) -> str:

@@ -20,16 +20,24 @@ from llmgate.record.reach import Reach
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["is_artifact_store", "lies_below", "local_path", "local_reach"]
+__all__ = ["is_artifact_store", "lies_below", "local_path", "local_reach", "location_parts"]
 
 OBJECT_STORES: Final = frozenset({"s3", "gs", "wasbs", "abfss", "dbfs", "hdfs"})
 OWN_SERVER: Final = "mlflow-artifacts"
 OWN_FOLDERS: Final = ("mlruns", "mlartifacts")
 
 
+def location_parts(location: str) -> urllib.parse.SplitResult:
+    """The parts of a location. Of what is no URL, such as `file://[`, a scheme that nothing is taken from."""
+    try:
+        return urllib.parse.urlsplit(location)
+    except ValueError:
+        return urllib.parse.SplitResult(scheme="unreadable", netloc="", path="", query="", fragment="")
+
+
 def is_artifact_store(location: str) -> bool:
     """Whether files are taken from a location: a folder here, MLflow's server, an object store, and no other host."""
-    parts = urllib.parse.urlsplit(location)
+    parts = location_parts(location)
     if local_path(location) is not None:
         return True
     return parts.scheme in OBJECT_STORES or (parts.scheme == OWN_SERVER and not parts.netloc)
@@ -37,7 +45,7 @@ def is_artifact_store(location: str) -> bool:
 
 def local_path(location: str) -> Path | None:
     """The path of a location on this machine, None if it is none."""
-    parts = urllib.parse.urlsplit(location)
+    parts = location_parts(location)
     if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
         return Path(urllib.parse.unquote(parts.path))
     return Path(location) if not parts.scheme and not parts.netloc else None
@@ -45,10 +53,10 @@ def local_path(location: str) -> Path | None:
 
 def lies_below(location: str, folders: Iterable[str]) -> bool:
     """Whether a location that is not on this machine lies below one of several folders."""
-    there = urllib.parse.urlsplit(location)
+    there = location_parts(location)
     if not is_artifact_store(location) or there.query or there.fragment or "%" in location or "\\" in location:
         return False
-    for folder in map(urllib.parse.urlsplit, folders):
+    for folder in map(location_parts, folders):
         root = posixpath.normpath(folder.path or "/").rstrip("/")
         same = (there.scheme, there.netloc) == (folder.scheme, folder.netloc)
         if same and posixpath.normpath(there.path) == there.path and there.path.startswith(f"{root}/"):
@@ -63,7 +71,7 @@ def local_reach(tracking_uri: str, folders: Iterable[str]) -> Reach:
         tracking_uri: Of the store, as the user named it.
         folders: Where the experiment and the run say that their files are.
     """
-    parts = urllib.parse.urlsplit(tracking_uri)
+    parts = location_parts(tracking_uri)
     here = [Path(name).resolve() for name in OWN_FOLDERS]
     if parts.scheme.partition("+")[0] == "sqlite":
         beside = Path(urllib.parse.unquote(parts.path[1:])).resolve().parent

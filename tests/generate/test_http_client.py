@@ -35,6 +35,7 @@ class Scripted:
     def __init__(self, *answers: Sequence[Piece]) -> None:
         self.answers = list(answers)
         self.connections = 0
+        self.through = asyncio.Semaphore(0)
         self.requests: list[bytes] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.port = 0
@@ -68,14 +69,17 @@ class Scripted:
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length:")[2].split()[0])
         self.requests.append(head + await reader.readexactly(length))
-        for piece in self.answers.pop(0):
-            if piece is None:
-                return False
-            if isinstance(piece, float):
-                await asyncio.sleep(piece)
-            else:
-                writer.write(piece)
-                await writer.drain()
+        try:
+            for piece in self.answers.pop(0):
+                if piece is None:
+                    return False
+                if isinstance(piece, float):
+                    await asyncio.sleep(piece)
+                else:
+                    writer.write(piece)
+                    await writer.drain()
+        finally:
+            self.through.release()
         return True
 
 
@@ -108,7 +112,8 @@ def answers(server: Scripted, count: int = 1, **how: float) -> list[HttpAnswer]:
     async def work(http: EndpointHttp) -> None:
         for _ in range(count):
             got.append(await http.post("chat/completions", b"{}"))
-            await asyncio.sleep(0.01)  # a close may be on its way
+            await server.through.acquire()
+            await asyncio.sleep(0.01)  # what the server did last, such as a close, is on its way
 
     talk(server, work, **how)  # type: ignore[arg-type]
     return got

@@ -77,6 +77,16 @@ def test_no_server_named(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_uris(None, None)
 
 
+@pytest.mark.parametrize("uri", ["http://[", "postgresql://u:secret@[", "file://[", "http://h:port"])
+def test_what_is_no_url_is_named_and_no_bug(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    with pytest.raises(UsageError, match=r"MLFLOW_TRACKING_URI=.*no URL") as refused:
+        resolve_uris(uri, None)
+    assert "secret" not in str(refused.value)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", uri)
+    with pytest.raises(UsageError, match=r"MLFLOW_REGISTRY_URI=.*no URL"):
+        resolve_uris("http://a", None)
+
+
 def test_servers_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://a")
     monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)

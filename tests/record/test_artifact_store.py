@@ -27,6 +27,9 @@ from llmgate.record.artifact_store import is_artifact_store, lies_below, local_p
         ("runs:/abc/x", False),
         ("models:/m/1", False),
         ("data:text/plain,x", False),
+        ("s3://[", False),
+        ("file://[", False),
+        ("//[", False),
     ],
 )
 def test_no_host_is_asked_that_a_run_names(location: str, taken: bool) -> None:

@@ -229,7 +229,10 @@ def _refuse_credentials(scheme: str, rest: str, where: str | None) -> None:
 
 
 def _read_file(text: str, _: str, where: str | None) -> Place:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise _no_place("file", where, f"this is no URL ({error})") from error
     if parts.netloc not in {"", "localhost"} or not parts.path or parts.query or parts.fragment:
         raise _no_place("file", where)
     return Folder(text=text, path=unquote(parts.path))

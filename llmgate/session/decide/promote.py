@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from llmgate.attest.policy import load_policy
 from llmgate.errors import UsageError
@@ -12,10 +10,13 @@ from llmgate.generate.sources.layout import loaded_of
 from llmgate.generate.sources.local import models_root
 from llmgate.promote.alias import CHAMPION
 from llmgate.promote.registries import promote
+from llmgate.record.artifact_store import local_path
 from llmgate.record.weights import weights_digest
 from llmgate.session.decide.records import decide_folders
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from llmgate.promote.promotion import Promotion
 
 __all__ = ["ask_for_refresh", "promote_version", "source_digest"]
@@ -67,9 +68,6 @@ def ask_for_refresh(promotion: Promotion) -> str:
 
 def source_digest(source: str) -> str | None:
     """Digest of the weights at a version's source, None where they cannot be reached from here."""
-    parts = urlsplit(source)
-    if parts.scheme not in {"", "file"}:
-        return None
-    folder = Path(unquote(parts.path) if parts.scheme else source)
+    folder = local_path(source)
     # Of what MLflow calls a model, what a server loads of it: that is what the gate hashed.
-    return weights_digest(loaded_of(folder, views=models_root)) if folder.is_dir() else None
+    return weights_digest(loaded_of(folder, views=models_root)) if folder is not None and folder.is_dir() else None

@@ -28,6 +28,7 @@ __all__ = ["Cluster", "ClusterPlace", "RayNode", "connect"]
 RETRIES: Final = 5
 """How often Ray sends a task again whose worker or node died."""
 REACH_S: Final = 10.0
+CLIENT_TRIES: Final = 3
 LOOK_S: Final = 120.0
 """So long a node may take to start its first worker."""
 
@@ -135,19 +136,7 @@ def connect(address: str, progress: Progress) -> Iterator[Cluster]:
     ray = library()
     check_reachable(address)
     progress.stage(f"connecting to {'the Ray cluster of this machine' if address == 'ray' else address}")
-    try:
-        ray.init(
-            address="auto" if address == "ray" else address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            namespace="llmgate",
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CannotRunError(
-            f"there is no Ray cluster to be had ({one_sentence(error)})",
-            where=f"--on {address}",
-            fix="Start one with `ray start --head`, or name its client server as ray://HOST:10001",
-        ) from error
+    join(ray, address, progress)
     try:
         cluster = Cluster(address=address, nodes=living(ray), ray=ray)
         check_nodes(cluster)
@@ -156,6 +145,36 @@ def connect(address: str, progress: Progress) -> Iterator[Cluster]:
         yield cluster
     finally:
         ray.shutdown()
+
+
+def join(ray: Any, address: str, progress: Progress) -> None:
+    """Become a driver of the cluster.
+
+    A client server starts a process for each client, on a port that it has only just found free, and tells the client
+    when that process died. The next one gets another port.
+
+    Raises:
+        CannotRunError: If there is no such cluster.
+    """
+    tries = CLIENT_TRIES if address.startswith("ray://") else 1
+    for left in reversed(range(tries)):
+        try:
+            ray.init(
+                address="auto" if address == "ray" else address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                namespace="llmgate",
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            if left:
+                progress.stage(f"the client server did not let us in ({one_sentence(error)}), asking again")
+                continue
+            raise CannotRunError(
+                f"there is no Ray cluster to be had ({one_sentence(error)})",
+                where=f"--on {address}",
+                fix="Start one with `ray start --head`, or name its client server as ray://HOST:10001",
+            ) from error
+        return
 
 
 def check_reachable(address: str) -> None:

@@ -81,6 +81,7 @@ def test_what_is_meant(text: str, place: Place, name: str) -> None:
         ("s3://bucket/a/../b", "names no folder of a bucket", "s3://BUCKET/FOLDER"),
         ("gs://bucket/a*", "names no single folder", "gs://BUCKET/FOLDER"),
         ("file://host/x", "no model of file:", "file:///FOLDER"),
+        ("file://[", "no URL", "file:///FOLDER"),
     ],
 )
 def test_what_is_refused_and_taught(text: str, what: str, fix: str) -> None:
