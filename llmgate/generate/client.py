@@ -22,6 +22,7 @@ from llmgate.generate.pool.slots import Slots
 from llmgate.generate.refusals import EndpointRefusal, WhyRefused, refusal_of, refused_words
 from llmgate.generate.replies import (
     BODY_EXCERPT,
+    Signature,
     Vectors,
     http_failure,
     read_completion,
@@ -108,8 +109,8 @@ class RetryPolicy:
 
 
 T = TypeVar("T", Generation, Vectors)
-Read = Callable[[bytes, float, int], T | Failure]
-"""Body, latency in seconds and number of the attempt → what the body means."""
+Read = Callable[[bytes, float, int, Signature], T | Failure]
+"""Body, latency in seconds, number of the attempt and who answered → what the body means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,13 +326,6 @@ class ChatClient:
             self.stopped = EndpointError(what, where=self.endpoint.url, fix=fix)
             raise self.stopped
 
-    def _signed(self, answer: T | Failure, headers: Mapping[str, str]) -> T | Failure:
-        """The answer with all that is known of who gave it."""
-        if isinstance(answer, Failure) or not answer.answered_by:
-            return answer
-        by = with_headers(answer.answered_by, headers, asked=self.endpoint.model)
-        return replace(answer, answered_by=by)
-
     async def _attempt(self, path: str, data: bytes, attempt: int, read: Read[T]) -> _Tried[T]:
         if self._http is None:
             raise EndpointError("the client is used outside its context", where=self.endpoint.url)
@@ -347,10 +341,11 @@ class ChatClient:
             return _Tried(answer=Failure(kind=FailureKind.CONNECTION, message=message, attempts=attempt), again=True)
         content, latency_s = response.body, response.end_s - started
         if response.status == 200:
-            answer = self._signed(read(content, latency_s, attempt), response.headers)
+            by = partial(with_headers, headers=response.headers, asked=self.endpoint.model)
+            answer = read(content, latency_s, attempt, by)
             if not isinstance(answer, Failure):
                 return _Tried(answer=answer)
-            explained = self._explained(answer, read(self._quotable(content), latency_s, attempt))
+            explained = self._explained(answer, read(self._quotable(content), latency_s, attempt, by))
             return _Tried(answer=explained, again=answer.kind in RETRIED_REPLY)
         quotable = self._quotable(content)
         return _Tried(

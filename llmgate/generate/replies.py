@@ -6,6 +6,7 @@ import codecs
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -14,8 +15,19 @@ from llmgate.generate.who_answered import said_by
 from llmgate.record.answered_by import AnsweredBy
 from llmgate.record.schema import Failure, FailureKind, Generation, TokenLogprob
 
-__all__ = ["BODY_EXCERPT", "MAX_BODY_BYTES", "Vectors", "http_failure", "read_completion", "read_json", "read_vectors"]
+__all__ = [
+    "BODY_EXCERPT",
+    "MAX_BODY_BYTES",
+    "Signature",
+    "Vectors",
+    "http_failure",
+    "read_completion",
+    "read_json",
+    "read_vectors",
+]
 
+Signature = Callable[[AnsweredBy], AnsweredBy | None]
+"""What a reply says of who answered → all that is known of it."""
 BODY_EXCERPT: Final = 300
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """An answer larger than this is garbage, and holding 32 of them must not end the process."""
@@ -52,7 +64,7 @@ def read_json(content: bytes) -> Any:
     """
     try:
         text = content.decode("utf-8-sig")
-        document = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        document = DECODER.decode(text)
         if text.count("{") + text.count("[") > FEW_BRACKETS or SURROGATE.search(text):
             json.dumps(document, ensure_ascii=False).encode()
     except RecursionError as error:
@@ -81,14 +93,27 @@ def _no_number(name: str) -> NoReturn:
     raise _UnfitError(f"is not JSON, it holds {name}")
 
 
+DECODER: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number)
+
+
 def unusable(content: bytes, attempt: int, what: str, kind: FailureKind = FailureKind.GARBAGE) -> Failure:
     """Word what is wrong with a body, with its beginning."""
     excerpt = content[:BODY_EXCERPT].decode(errors="replace")
     return Failure(kind=kind, message=f"{what}: {excerpt!r}", attempts=attempt)
 
 
+def as_said(said: AnsweredBy) -> AnsweredBy:
+    """Who answered, by the reply alone."""
+    return said
+
+
 def read_completion(
-    content: bytes, latency_s: float, attempt: int, *, finish: FinishRule | None = None
+    content: bytes,
+    latency_s: float,
+    attempt: int,
+    by: Signature = as_said,
+    *,
+    finish: FinishRule | None = None,
 ) -> Generation | Failure:
     """Read a chat completion; whatever does not count as an answer is a failure that says why.
 
@@ -96,6 +121,7 @@ def read_completion(
         content: The body.
         latency_s: How long it took, in seconds.
         attempt: The number of the attempt.
+        by: Returns all that is known of who answered, for what the reply says of it.
         finish: Which finish reasons an answer may have.
     """
     try:
@@ -122,7 +148,7 @@ def read_completion(
         tool_calls=tuple(calls) if calls else None,
         logprobs=read_logprobs(choice.get("logprobs")),
         cached_tokens=count_of(details.get("cached_tokens")) if isinstance(details, dict) else None,
-        answered_by=said_by(reply),
+        answered_by=by(said_by(reply)),
     )
 
 
@@ -233,7 +259,14 @@ def finite(value: object) -> float:
     return number
 
 
-def read_vectors(content: bytes, _: float, attempt: int, *, texts: int) -> Vectors | Failure:
+def read_vectors(
+    content: bytes,
+    _: float,
+    attempt: int,
+    by: Signature = as_said,
+    *,
+    texts: int,
+) -> Vectors | Failure:
     """Read an embeddings reply; whatever is not one vector for each text, all of one length, is a failure."""
     try:
         reply = read_json(content)
@@ -248,7 +281,7 @@ def read_vectors(content: bytes, _: float, attempt: int, *, texts: int) -> Vecto
         return unusable(content, attempt, f"the reply does not hold one vector for each of {texts} texts")
     if not all(map(any, vectors.values())) or len(set(map(len, vectors.values()))) > 1:
         return unusable(content, attempt, "the vectors are not of one length, or one has no direction")
-    return Vectors(tuple(vectors[index] for index in range(texts)), said_by(reply))
+    return Vectors(tuple(vectors[index] for index in range(texts)), by(said_by(reply)))
 
 
 def count_of(value: object) -> int | None:

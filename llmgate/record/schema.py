@@ -370,6 +370,8 @@ class Record:
         cases: All planned cases.
         results: What happened, words and all; of a large record each is read from disk when asked for.
         derived: What was computed of this record already, by name; a record that is made of it begins with nothing.
+        scored: The results as decisions see them: outcomes, scores, times and who answered. Words may be missing:
+            answers, reasons of what passed or failed, what judges were asked and replied.
     """
 
     manifest: Manifest
@@ -382,11 +384,8 @@ class Record:
     seal: Seal | None = None
     path: str = field(default="", compare=False)
     derived: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    scored: Mapping[CaseKey, CaseResult] = field(init=False, repr=False, compare=False)
 
-    @property
-    def scored(self) -> Mapping[CaseKey, CaseResult]:
-        """The results as decisions see them: outcomes, scores, times and who answered.
-
-        Words may be missing: answers, reasons of what passed or failed, what judges were asked and replied.
-        """
-        return self.results.scored if isinstance(self.results, WordlessResults) else self.results
+    def __post_init__(self) -> None:
+        results = self.results
+        object.__setattr__(self, "scored", results.scored if isinstance(results, WordlessResults) else results)

@@ -11,7 +11,7 @@ from llmgate.errors import CannotRunError, JudgeError, LlmgateError, SuiteError,
 from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.assertion.check import CheckContext, Finding
 from llmgate.score.foreign_code import worded
-from llmgate.score.vocabulary import VOCABULARY, Checks, prepare_check
+from llmgate.score.vocabulary import VOCABULARY, Checks, needs_of, prepare_check
 from llmgate.suite.form.asserts import ASSERT_SET
 
 if TYPE_CHECKING:
@@ -190,9 +190,7 @@ def combine(asserts: Sequence[AssertSpec], findings: Sequence[Finding], threshol
 def score_case(asserts: Iterable[AssertSpec], context: CheckContext, vocabulary: Checks) -> tuple[CheckResult, ...]:
     """Applies the asserts that ask no model, in order. An assert of unknown type is an error."""
     results: list[CheckResult] = []
-    for spec in asserts:
-        if vocabulary.defers(spec):
-            continue
+    for spec in needs_of(tuple(asserts), vocabulary).now:
         if spec.type == ASSERT_SET:
             results += _set_results(spec, [run_check(member, context, vocabulary) for member in spec.asserts])
         else:
@@ -204,7 +202,7 @@ async def judge_case(
     asserts: Iterable[AssertSpec], context: CheckContext, models: Models, vocabulary: Checks
 ) -> tuple[CheckResult, ...]:
     """Applies the asserts that ask a model, all at once; the results are in order."""
-    asking = [spec for spec in asserts if vocabulary.defers(spec)]
+    asking = needs_of(tuple(asserts), vocabulary).later
     groups = await asyncio.gather(*(_consulted(spec, context, models, vocabulary) for spec in asking))
     return tuple(result for results in groups for result in results)
 

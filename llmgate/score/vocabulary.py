@@ -11,9 +11,8 @@ import math
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar, cast
 
 from llmgate.errors import LlmgateError, SuiteError, did_you_mean
 from llmgate.score.adapters.registry import EXTRA_KINDS
@@ -22,17 +21,19 @@ from llmgate.score.assertion.definition import Kind, ModelGradedKind, Need
 from llmgate.score.assertion.rule import RuleValue, invalid_value
 from llmgate.score.builtin import BuiltinKinds
 from llmgate.score.judge.panel import with_panel, with_panels
-from llmgate.suite.asserts import MOST_WEIGHT, TypeNames
+from llmgate.suite.asserts import MOST_WEIGHT, AssertSpec, TypeNames
 from llmgate.suite.form.asserts import ASSERT_SET, unknown_type
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from llmgate.suite.asserts import AssertSpec
+__all__ = ["VOCABULARY", "Checks", "Needs", "Prepared", "needs_of", "prepare_check"]
 
-__all__ = ["VOCABULARY", "Checks", "Prepared", "prepare_check"]
-
+V = TypeVar("V")
 T = TypeVar("T")
+
+MOST_KEPT: Final = 4096
+"""Rows may bring asserts of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,19 +194,52 @@ def _check_fields(spec: AssertSpec, kind: Kind) -> None:
 VOCABULARY: Final = Checks(BuiltinKinds(with_panel), EXTRA_KINDS)
 
 
-class _Identity(Generic[T]):
-    """Keys the memo by the very object: specs hold lists and mappings, which have no hash, but do not change."""
+class _Once(Generic[V, T]):
+    """A function of a value and a vocabulary that is called once for each two objects.
 
-    __slots__ = ("value",)
+    By the very objects: specs hold lists and mappings, which have no hash, but do not change. They are kept beside the
+    result, so that no other gets their identity.
+    """
 
-    def __init__(self, value: T) -> None:
-        self.value = value
+    def __init__(self, make: Callable[[V, Checks], T]) -> None:
+        self._make = make
+        self._known: dict[tuple[int, int], tuple[V, Checks, T]] = {}
 
-    def __hash__(self) -> int:
-        return id(self.value)
+    def __call__(self, value: V, vocabulary: Checks) -> T:
+        at = id(value), id(vocabulary)
+        known = self._known.get(at)
+        if known is None:
+            if len(self._known) >= MOST_KEPT:
+                self._known.clear()
+            known = self._known[at] = value, vocabulary, self._make(value, vocabulary)
+        return known[2]
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.value is self.value
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the asserts of a case need.
+
+    Attributes:
+        logprobs: Whether the request has to ask for log probabilities.
+        custom: Whether a user wrote one of them.
+        now: Those that ask no model.
+        later: Those that are evaluated with models at hand.
+    """
+
+    logprobs: bool
+    custom: bool
+    now: tuple[AssertSpec, ...]
+    later: tuple[AssertSpec, ...]
+
+    @classmethod
+    def of(cls, asserts: tuple[AssertSpec, ...], vocabulary: Checks) -> Self:
+        """What these need."""
+        return cls(
+            logprobs=any(Need.LOGPROBS in vocabulary.asks(spec) for spec in asserts),
+            custom=any(map(vocabulary.is_custom, asserts)),
+            now=tuple(spec for spec in asserts if not vocabulary.defers(spec)),
+            later=tuple(filter(vocabulary.defers, asserts)),
+        )
 
 
 def prepare_check(spec: AssertSpec, vocabulary: Checks = VOCABULARY) -> Prepared:
@@ -214,9 +248,13 @@ def prepare_check(spec: AssertSpec, vocabulary: Checks = VOCABULARY) -> Prepared
     Raises:
         SuiteError: If the type does not exist or the rule is broken.
     """
-    return _prepared(_Identity(spec), _Identity(vocabulary))
+    return _PREPARED(spec, vocabulary)
 
 
-@lru_cache(maxsize=4096)
-def _prepared(spec: _Identity[AssertSpec], vocabulary: _Identity[Checks]) -> Prepared:
-    return vocabulary.value.prepare(spec.value)
+def needs_of(asserts: tuple[AssertSpec, ...], vocabulary: Checks = VOCABULARY) -> Needs:
+    """What the asserts of a case need, found out once for each such tuple: all cases of a suite share theirs."""
+    return _NEEDS(asserts, vocabulary)
+
+
+_PREPARED: Final[_Once[AssertSpec, Prepared]] = _Once(lambda spec, vocabulary: vocabulary.prepare(spec))
+_NEEDS: Final[_Once[tuple[AssertSpec, ...], Needs]] = _Once(Needs.of)

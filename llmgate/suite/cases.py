@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Case", "PlannedSuite", "load_rows", "plan_suite"]
 
 EXPECTED_CHARS: Final = 300
+ENCODER: Final = json.JSONEncoder(sort_keys=True, allow_nan=False)
 MESSAGES: Final = "messages"
 
 
@@ -227,7 +228,7 @@ def plan_case(
             expected=expected_text(test.asserts, template_of, variables),
             metrics=fed_metrics(test.asserts) if own or (suite.watches and not test.asserts) else None,
             threshold=test.threshold,
-            request_digest=hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest(),
+            request_digest=hashlib.sha256(ENCODER.encode(body).encode()).hexdigest(),
             traits=case_features(test.asserts),
         ),
         body=body,

@@ -43,6 +43,7 @@ __all__ = ["CONTENT_VERSION", "content_digest"]
 CONTENT_VERSION: Final = 1
 """Raised when the definition changes: digests of two definitions say nothing of each other."""
 
+CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 DERIVED: Final = "content"
 
 ASKED: Final = ("judging", "local_models", "anchors", "cases_digest", "policy", "looks", "shard")
@@ -73,7 +74,7 @@ def content_digest(record: Record) -> str:
 def _computed(record: Record) -> str:
     digest = hashlib.sha256()
     for line in lines(record):
-        digest.update(json.dumps(line, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii"))
+        digest.update(CANONICAL.encode(line).encode("ascii"))
         digest.update(b"\n")
     return digest.hexdigest()
 

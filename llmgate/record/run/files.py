@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from llmgate.record.disk import Digest
+
 __all__ = [
     "ANCHORS",
     "ARMS_GLOB",
@@ -149,13 +151,24 @@ def case_lines(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) -> I
         yield redact(CASE.dump_json(whole, exclude=_unsaid(whole))) + b"\n"
 
 
-def write_cases(path: Path, cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS) -> None:
+def write_cases(path: Path, cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS) -> str:
     """Write cases.jsonl, whole or not at all.
+
+    Returns:
+        Their `cases_digest`.
 
     Raises:
         RecordError: If it cannot be written.
     """
-    write_atomic(path / CASES_NAME, case_lines(cases, redact))
+    digest = hashlib.sha256()
+    write_atomic(path / CASES_NAME, _digested(case_lines(cases, redact), digest))
+    return digest.hexdigest()
+
+
+def _digested(lines: Iterable[bytes], digest: Digest) -> Iterator[bytes]:
+    for line in lines:
+        digest.update(line)
+        yield line
 
 
 def read_cases(path: Path) -> tuple[tuple[PlannedCase, ...], str]:
@@ -201,8 +214,8 @@ def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS)
     Two runs with the same digest asked the same questions.
     """
     digest = hashlib.sha256()
-    for line in case_lines(cases, redact):
-        digest.update(line)
+    for _ in _digested(case_lines(cases, redact), digest):
+        pass
     return digest.hexdigest()
 
 

@@ -18,6 +18,7 @@ from llmgate.record.run.files import (
     SERVING,
     SERVING_GLOB,
     TRIALS,
+    cases_digest,
     file_digest,
     optional_files,
     read_arms,
@@ -143,7 +144,7 @@ class RunDir:
     def create(
         cls, path: Path, manifest: Manifest, cases: Sequence[PlannedCase], *, redact: Redactor = NO_SECRETS
     ) -> Self:
-        """Start a record in a folder that holds none.
+        """Start a record in a folder that holds none. What `manifest` says of the cases' digest is found out here.
 
         Raises:
             RecordError: If the folder already holds a run or cannot be written.
@@ -156,7 +157,7 @@ class RunDir:
             raise RecordError(
                 f"the folder cannot be made ({error.strerror})", where=str(path), fix="Choose another one with --out"
             ) from error
-        write_cases(path, cases, redact=redact)
+        manifest = replace(manifest, cases_digest=write_cases(path, cases, redact=redact))
         MANIFEST.write(path, manifest, redact=redact, indent=2)
         return cls(path, manifest, cases, redact)
 
@@ -168,7 +169,7 @@ class RunDir:
 
         Args:
             path: The run's folder.
-            manifest: What the run would be if it started now.
+            manifest: What the run would be if it started now; the digest of the cases is found out here.
             cases: What it would ask now.
             redact: Applied to everything written.
 
@@ -176,6 +177,7 @@ class RunDir:
             RecordError: If the record is sealed already or differs; the message names the field.
         """
         before = MANIFEST.read(path)
+        manifest = replace(manifest, cases_digest=cases_digest(cases, redact=redact))
         # As it would be read back: what was redacted then is redacted now.
         now = MANIFEST.holds.validate_json(redact(MANIFEST.holds.dump_json(manifest)))
         changed = next(changes(held_to(before), held_to(now)), None)

@@ -165,18 +165,16 @@ class StoredResults(WordlessResults):
         """
         key = self._planned.get(result.key, result.key)
         scored = object.__new__(_Scored)
-        for name, value in (
-            ("key", key),
-            ("answer", self._wordless(result.answer)),
-            ("checks", self._one(tuple(map(self._check, result.checks)))),
-            ("judged", result.judged),
-            ("threshold", result.threshold),
-            ("traits", self._traits(result.traits)),
-            ("asserts", ()),
-            ("exchanges", ()),
-            ("place", self._places.note(entry, at)),
-        ):
-            object.__setattr__(scored, name, value)
+        put = object.__setattr__
+        put(scored, "key", key)
+        put(scored, "answer", self._wordless(result.answer))
+        put(scored, "checks", self._one(tuple(map(self._check, result.checks))))
+        put(scored, "judged", result.judged)
+        put(scored, "threshold", result.threshold)
+        put(scored, "traits", self._traits(result.traits))
+        put(scored, "asserts", ())
+        put(scored, "exchanges", ())
+        put(scored, "place", self._places.note(entry, at))
         self._scored[key] = scored
 
     def settle(self) -> None:

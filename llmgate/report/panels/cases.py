@@ -142,7 +142,7 @@ class CaseBook:
         return [
             (case.suite, case.case)
             for case in self.candidate.cases
-            if not case.unchecked and evaluated(self.candidate, case) and not passed(self.candidate, case)
+            if not case.unchecked and not passed(self.candidate, case) and evaluated(self.candidate, case)
         ]
 
     def _missed_phrase(self, name: CaseName) -> str:

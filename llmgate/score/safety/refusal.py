@@ -38,6 +38,7 @@ SENTENCE_CHARS: Final = 400
 _APOSTROPHES: Final = {ord(mark): "'" for mark in "’‘ʼ′`´＇‛"}
 _INVISIBLE: Final = dict.fromkeys((0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
 _QUOTED: Final = re.compile('"[^"\n]*"|“[^“”\n]*”|„[^„“”\n]*[“”]|«[^«»\n]*»')
+QUOTES: Final = '"“„«'
 _TAG: Final = re.compile("<[^<>\n]{1,80}>")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?…])['\")\]*_]*\s+|\n+")
 
@@ -47,8 +48,9 @@ def first_sentences(text: str, count: int = DEFAULT_SENTENCES) -> list[str]:
     text = text[:READ_CHARS]
     if not text.isascii():
         text = text.translate(_APOSTROPHES).translate(_INVISIBLE)
-    text = _TAG.sub(" ", text)
-    if not text.lstrip().startswith(("{", "[")):
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    if any(map(text.__contains__, QUOTES)) and not text.lstrip().startswith(("{", "[")):
         bare = _QUOTED.sub(" ", text)
         text = bare if any(map(str.isalpha, bare)) else text
     folded = text.casefold()

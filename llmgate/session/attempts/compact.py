@@ -102,26 +102,53 @@ def without_words(case: PlannedCase) -> PlannedCase:
 
 def found_in(record: Record) -> dict[str, Any]:
     """What was found: distinct results once, and which of them each answer got."""
-    shapes: list[Any] = []
-    known: dict[CaseResult, int] = {}
+    scored, shapes = record.scored, Shapes()
     which: list[int | None] = []
     traits: list[list[int] | None] = []
     for key in keys_of(record.cases):
-        result = record.scored.get(key)
+        result = scored.get(key)
         if result is None:
             which.append(None)
             traits.append(NO_TRAITS)
             continue
-        shape = shape_of(result)
-        if shape not in known:
-            known[shape] = len(shapes)
-            written = json.loads(RESULT.dump_json(shape))
-            del written["key"]
-            shapes.append(written)
-        which.append(known[shape])
+        which.append(shapes.number(result))
         seen = result.traits
         traits.append(NO_TRAITS if seen is None else [int(seen.refusal), seen.characters, seen.reading])
-    return {"form": FORM, "shapes": shapes, "which": which, "traits": traits}
+    return {"form": FORM, "shapes": shapes.written, "which": which, "traits": traits}
+
+
+class Shapes:
+    """Distinct results, numbered as they come.
+
+    Attributes:
+        written: Each of them, for the text.
+    """
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+        self._known: dict[CaseResult, int] = {}
+        self._parts: dict[tuple[object, ...], tuple[CaseResult, int]] = {}
+
+    def number(self, result: CaseResult) -> int:
+        """The number of a result's shape.
+
+        Results that were read from a journal share their checks, so that most shapes need not be made to be known. The
+        result is kept beside its number, so that no other checks get the identity of its own.
+        """
+        answer = result.answer
+        ended = answer.kind if isinstance(answer, Failure) else (answer.finish_reason, answer.answered_by)
+        parts = (ended, id(result.checks), result.judged, result.threshold)
+        if parts not in self._parts:
+            self._parts[parts] = result, self._numbered(shape_of(result))
+        return self._parts[parts][1]
+
+    def _numbered(self, shape: CaseResult) -> int:
+        if shape not in self._known:
+            self._known[shape] = len(self.written)
+            written = json.loads(RESULT.dump_json(shape))
+            del written["key"]
+            self.written.append(written)
+        return self._known[shape]
 
 
 def keys_of(cases: Any) -> Iterator[CaseKey]:

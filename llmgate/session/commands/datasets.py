@@ -26,7 +26,7 @@ from llmgate.suite.spec import load_suite
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from llmgate.suite.data.rows import Row
+    from llmgate.suite.data.rows import DatasetRows
 
 __all__ = [
     "Described",
@@ -296,7 +296,7 @@ def sample_dataset(named: Named, out: Path, count: int, *, seed: int, stratify: 
     )
 
 
-def _rows(named: Named) -> tuple[Sequence[Row], str]:
+def _rows(named: Named) -> tuple[DatasetRows, str]:
     """The rows, without a look at what was locked but for the types of cells, and the column that names them."""
     source = named.source
     content = source.read(missing_fix="Check the path")

@@ -9,7 +9,6 @@ from llmgate.session.commands.datasets import Named, lock_dataset
 from llmgate.session.run.custom_checks import beside_suites
 from llmgate.session.run.plan import find_suites
 from llmgate.suite.data.dataset import read_rows
-from llmgate.suite.data.rows import column_types
 from llmgate.suite.spec import load_suite
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def lock_missing(suites: Iterable[Path]) -> Iterator[str]:
         content = suite.source.read(missing_fix="Check the `dataset:` path, which is relative to the suite file")
         rows = read_rows(suite.source, content, id_column=suite.id_column)
         yield (
-            f"locking {suite.source.name}: {count(len(rows), 'row')}, columns {', '.join(column_types(rows))};"
+            f"locking {suite.source.name}: {count(len(rows), 'row')}, columns {', '.join(rows.column_types)};"
             f" {rows[0].id} is the first, {rows[-1].id} the last. Commit {suite.source.lock} with it"
         )
         lock_dataset(Named(source=suite.source, id_column=suite.id_column))

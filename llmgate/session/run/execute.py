@@ -256,7 +256,7 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path, *, besid
     """
     redact = redactor(settings)
     manifest = make_manifest(
-        settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), redact=redact, beside=beside
+        settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), beside=beside
     )
     check_judges(plan, manifest)
     if settings.resume and has_run(out):

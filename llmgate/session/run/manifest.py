@@ -11,7 +11,6 @@ import llmgate
 from llmgate.generate.identity import hardware, packages
 from llmgate.record.environment import for_programs
 from llmgate.record.manifest import ALONE, FOR_COMPARISON, FOR_PROMOTION, Manifest
-from llmgate.record.run.files import cases_digest
 from llmgate.session.clock import timestamp
 from llmgate.session.run.admissions import judged_asserts, read_admissions
 from llmgate.session.run.anchors import named_anchors
@@ -19,7 +18,6 @@ from llmgate.session.run.anchors import named_anchors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.record.redaction import Redactor
     from llmgate.session.run.models import Identities
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings.typed import Settings
@@ -37,7 +35,6 @@ def make_manifest(
     asked: Identities,
     *,
     run_id: str,
-    redact: Redactor,
     beside: str = "",
 ) -> Manifest:
     """Collect the facts.
@@ -48,7 +45,6 @@ def make_manifest(
         target: Who will answer.
         asked: Who will judge and embed.
         run_id: See `llmgate.session.run_folder`.
-        redact: Applied to the cases before they are digested, as they will be before they are written.
         beside: Run id of the champion's run that is asked beside this one, "" for none.
     """
     return Manifest(
@@ -65,7 +61,7 @@ def make_manifest(
         local_models=dict(asked.local_models),
         anchors=anchors.digest if (anchors := named_anchors(settings, plan)) else "",
         suites=tuple(planned.identity(shown_path(planned.suite.path)) for planned in plan.suites),
-        cases_digest=cases_digest((case.planned for case in plan.cases), redact=redact),
+        cases_digest="",  # known once they are written
         policy=plan.policy,
         hardware=hardware(),
         packages=dict(packages()),

@@ -18,12 +18,12 @@ from llmgate.generate.finish import CUT
 from llmgate.record.answered_by import answers_for
 from llmgate.record.schema import CaseKey, CaseResult, Exchange, Failure, FailureKind, Generation
 from llmgate.score.assertion.check import CheckContext
-from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
 from llmgate.score.execute import judge_case, score_case
 from llmgate.score.foreign_code import in_thread
 from llmgate.score.output_features import read_features
 from llmgate.score.usage import expects_finish_reason, misspelt
+from llmgate.score.vocabulary import needs_of
 from llmgate.session.heartbeat import gather_all, gather_bounded
 from llmgate.suite.form.asserts import read_assert
 
@@ -143,20 +143,20 @@ def needs_answer(run: RunDir, key: CaseKey) -> bool:
 
 def extra_fields(case: Case, vocabulary: Checks) -> dict[str, Json]:
     """What a request must ask for beyond the suite's sampling, so that its asserts can be evaluated."""
-    return {"logprobs": True} if any(Need.LOGPROBS in vocabulary.asks(spec) for spec in case.asserts) else {}
+    return {"logprobs": True} if needs_of(case.asserts, vocabulary).logprobs else {}
 
 
 async def check_answer(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:
     """Apply the checks that ask no model; those of users while other answers are asked for."""
     if not isinstance(answer, Generation):
         return CaseResult(key=key, answer=answer, threshold=case.planned.threshold)
-    context = context_of(case, answer)
+    context, needs = context_of(case, answer), needs_of(case.asserts, vocabulary)
     score = partial(score_case, case.asserts, context, vocabulary)
     return CaseResult(
         key=key,
         answer=answer,
-        checks=await in_thread(score) if any(map(vocabulary.is_custom, case.asserts)) else score(),
-        judged=not any(map(vocabulary.defers, case.asserts)),
+        checks=await in_thread(score) if needs.custom else score(),
+        judged=not needs.later,
         threshold=case.planned.threshold,
         traits=read_features(context),
     )
@@ -222,7 +222,7 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
 
     def waits(case: Case, key: CaseKey) -> bool:
         asked = asked_of(case, run.results[key], vocabulary) if case.code else case
-        return any(map(vocabulary.defers, asked.asserts))
+        return bool(needs_of(asked.asserts, vocabulary).later)
 
     todo = [
         key

@@ -16,7 +16,7 @@ from llmgate.suite.data.csv import check_types
 from llmgate.suite.data.diff import Drift, compare_rows
 from llmgate.suite.data.formats import NO_TYPES, Format
 from llmgate.suite.data.lock import Lock, next_version, read_lock, save_lock, version_key
-from llmgate.suite.data.rows import DatasetRows, column_types, parse_rows
+from llmgate.suite.data.rows import DatasetRows, parse_rows
 from llmgate.suite.data.source import Content, DatasetSource, as_source
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def write_lock(
         id_column=id_column,
         sha256=hashlib.sha256(content.data).hexdigest(),
         row_count=len(rows),
-        columns=column_types(rows),
+        columns=rows.column_types,
         rows=tuple(f"{row.digest} {row.id}" for row in rows),
         format=content.kind.value,
         source=source.uri,
@@ -200,7 +200,7 @@ def _refuse_drift(lock: Lock, source: DatasetSource, *, content: Content, rows: 
     drift = Drift() if lock.holds(rows) else compare_rows(lock.digests, rows)
     if drift or hashlib.sha256(content.data).hexdigest() != lock.sha256:
         raise _drift_error(lock, source, drift, content.data)
-    if dict(lock.columns) != column_types(rows):
+    if dict(lock.columns) != rows.column_types:
         raise DatasetError(
             "the lock names other columns than the data it belongs to",
             where=str(source.lock),

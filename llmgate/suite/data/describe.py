@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, did_you_mean
 from llmgate.suite.data.ngrams import NEAR, near_groups, plain
-from llmgate.suite.data.rows import RESERVED, column_types
+from llmgate.suite.data.rows import RESERVED
 from llmgate.suite.data.strict_json import canonical, texts_in, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.suite.asserts import Json
-    from llmgate.suite.data.rows import Row
+    from llmgate.suite.data.rows import DatasetRows, Row
 
 __all__ = ["ColumnStats", "DatasetStats", "Lengths", "dataset_stats", "stats_lines"]
 
@@ -80,7 +80,7 @@ class DatasetStats:
 
 
 def dataset_stats(
-    rows: Sequence[Row],
+    rows: DatasetRows,
     *,
     id_column: str,
     slices: Sequence[str] = (),
@@ -101,7 +101,7 @@ def dataset_stats(
     Raises:
         DatasetError: If a named column does not exist.
     """
-    types = column_types(rows)
+    types = rows.column_types
     for name in (*slices, *([cluster] if cluster else []), *texts):
         if name not in types:
             raise DatasetError(f"there is no column {name!r}", fix=did_you_mean(name, types))

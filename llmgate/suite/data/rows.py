@@ -18,7 +18,7 @@ from llmgate.suite.data.formats import NO_TYPES, Format, read_records
 from llmgate.suite.data.spool import Spool, pack, unpack
 from llmgate.suite.data.strict_json import json_type
 
-__all__ = ["MAX_ID_LENGTH", "RESERVED", "DatasetRows", "Row", "column_types", "parse_rows"]
+__all__ = ["MAX_ID_LENGTH", "RESERVED", "DatasetRows", "Row", "parse_rows"]
 
 RESERVED = "__"
 """Columns whose names start so speak to llmgate (`__expected`, …); a row without one says nothing."""
@@ -26,6 +26,7 @@ RESERVED = "__"
 MAX_ID_LENGTH = 200
 """Characters. Ids become test names and file names of reports."""
 
+ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 REPEAT_SUFFIX = re.compile(r"#[0-9]+\Z")
 
@@ -52,10 +53,25 @@ class DatasetRows(Sequence[Row]):
 
     def __init__(self) -> None:
         self._spool = Spool()
+        self._seen: dict[str, Counter[str]] = {}
 
     def add(self, row: Row) -> None:
         """Keep one more."""
+        for column, value in row.values.items():
+            kind = json_type(value)
+            counts = self._seen.get(column) or self._seen.setdefault(column, Counter())
+            counts[kind] += 1
         self._spool.add(pack((row.id, row.line, bytes.fromhex(row.digest), dict(row.values))))
+
+    @property
+    def column_types(self) -> dict[str, str]:
+        """Each column with its JSON types, such as `string` or `null|number`, sorted by column name."""
+        return {column: "|".join(sorted(self._seen[column])) for column in sorted(self._seen)}
+
+    @property
+    def column_counts(self) -> dict[str, int]:
+        """Each column with the number of rows that have it, sorted by column name."""
+        return {column: self._seen[column].total() for column in sorted(self._seen)}
 
     def __len__(self) -> int:
         return len(self._spool)
@@ -115,15 +131,6 @@ def parse_rows(
     return rows
 
 
-def column_types(rows: Sequence[Row]) -> dict[str, str]:
-    """Map each column to its JSON types, such as `string` or `null|number`, sorted by column name."""
-    seen: dict[str, set[str]] = {}
-    for row in rows:
-        for column, value in row.values.items():
-            seen.setdefault(column, set()).add(json_type(value))
-    return {column: "|".join(sorted(seen[column])) for column in sorted(seen)}
-
-
 def _row_id(values: Mapping[str, Json], id_column: str, *, where: str) -> str:
     if id_column not in values:
         raise DatasetError(
@@ -162,18 +169,16 @@ def _id_problem(row_id: str) -> str | None:
 
 
 def _row_digest(values: Mapping[str, Json], *, where: str) -> str:
-    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return hashlib.sha256(ENCODER.encode(values).encode("utf-8")).hexdigest()
     except UnicodeEncodeError as error:
         raise DatasetError(
             "holds half of a surrogate pair, which is not a character", where=where, fix="Remove the \\ud… escape"
         ) from error
 
 
-def _refuse_ragged_columns(rows: Sequence[Row], source: str) -> None:
-    counts = Counter(column for row in rows for column in row.values)
-    for column, count in sorted(counts.items()):
+def _refuse_ragged_columns(rows: DatasetRows, source: str) -> None:
+    for column, count in rows.column_counts.items():
         if count == len(rows) or column.startswith(RESERVED):
             continue
         # Blame the minority: with one row out of many it is that row's typo.

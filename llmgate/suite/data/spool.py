@@ -49,7 +49,7 @@ class Spool:
             self._put_away()
         return len(self._ends) - 1
 
-    def __getitem__(self, number: int) -> bytes:
+    def __getitem__(self, number: int) -> bytes | bytearray:
         """The piece of that number.
 
         Raises:
@@ -59,7 +59,7 @@ class Spool:
             raise IndexError(number)
         start, end = self._ends[number - 1] if number else 0, self._ends[number]
         if start >= self._tail_at or self._fd is None:
-            return bytes(self._tail[start - self._tail_at : end - self._tail_at])
+            return self._tail[start - self._tail_at : end - self._tail_at]
         return os.pread(self._fd, end - start, start)
 
     def _put_away(self) -> None:
@@ -89,7 +89,7 @@ def pack(parts: tuple[Any, ...]) -> bytes:
         return marshal.dumps(_plain(parts))
 
 
-def unpack(piece: bytes) -> Any:
+def unpack(piece: bytes | bytearray) -> Any:
     """What `pack` was given."""
     return marshal.loads(piece)  # noqa: S302 - written by this process
 

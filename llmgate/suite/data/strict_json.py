@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Final, Never
 
 from llmgate.errors import DatasetError
 
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
 
 __all__ = ["canonical", "json_at", "json_type", "parse_json", "texts_in", "value_text"]
+
+
+_TYPES: Final = {
+    type(None): "null",
+    bool: "boolean",  # before the numbers, of which Python takes it for one
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
 
 
 class _NotStrictJsonError(ValueError):
@@ -36,9 +47,9 @@ def parse_json(text: str, *, where: str, fix: str) -> Json:
         DatasetError: If it is not JSON, or JSON that two readers could understand differently.
     """
     try:
-        value: Json = json.loads(
-            text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant, parse_float=_finite
-        )
+        if text.startswith("\ufeff"):
+            raise json.JSONDecodeError("Unexpected UTF-8 BOM", text, 0)
+        value: Json = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise DatasetError(f"not JSON: {error.msg} (column {error.colno})", where=where, fix=fix) from error
     except _NotStrictJsonError as error:
@@ -62,29 +73,15 @@ def json_at(text: str, start: int) -> tuple[Json, int]:
         ValueError: If there is none, or one that two readers could understand differently.
         RecursionError: If values are nested too deeply.
     """
-    decoder = json.JSONDecoder(
-        object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant, parse_float=_finite
-    )
     value: Json
-    value, end = decoder.raw_decode(text, start)
+    value, end = _DECODER.raw_decode(text, start)
     return value, end
 
 
 def json_type(value: Json) -> str:
     """Name the JSON type of a value: `null`, `boolean`, `number`, `string`, `array` or `object`."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case str():
-            return "string"
-        case list():
-            return "array"
-        case dict():
-            return "object"
+    # A reader may have a kind of text or list of its own.
+    return _TYPES.get(type(value)) or next(name for kind, name in _TYPES.items() if isinstance(value, kind))
 
 
 def canonical(value: Json) -> str:
@@ -125,3 +122,8 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise _NotStrictJsonError(f"the number {text} is too large")
     return number
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant, parse_float=_finite
+)

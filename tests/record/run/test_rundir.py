@@ -13,7 +13,7 @@ from llmgate.record.disk import write_atomic
 from llmgate.record.manifest import Hardware, JudgeIdentity, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Policy
 from llmgate.record.redaction import Redactor
-from llmgate.record.run.files import cases_digest
+from llmgate.record.run.files import cases_digest, file_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.rundir import RunDir
 from llmgate.record.schema import (
@@ -214,7 +214,6 @@ def test_resuming_goes_on_where_it_stopped_and_retries_what_failed(tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"cases_digest": "0" * 64}, "cases digest was .* and is now 0000"),
         (
             {"model": ModelIdentity(name="m", source="models/m", weights_digest="cd" * 32)},
             "model weights digest was abab.* and is now cdcd",
@@ -245,6 +244,17 @@ def test_resuming_with_something_else_is_refused(tmp_path: Path, changes: dict[s
     RunDir.create(tmp_path / "run", manifest(), CASES).close()
     with pytest.raises(RecordError, match=f"cannot be resumed: {field}"):
         RunDir.resume(tmp_path / "run", manifest(**changes), CASES)
+
+
+def test_resuming_with_other_cases_is_refused(tmp_path: Path) -> None:
+    RunDir.create(tmp_path / "run", manifest(), CASES).close()
+    with pytest.raises(RecordError, match=r"cannot be resumed: cases digest was \w+ and is now \w+"):
+        RunDir.resume(tmp_path / "run", manifest(), CASES[1:])
+
+
+def test_the_digest_of_the_cases_is_that_of_what_was_written(tmp_path: Path) -> None:
+    with RunDir.create(tmp_path / "run", manifest(cases_digest=""), CASES) as run:
+        assert run.manifest.cases_digest == file_digest(tmp_path / "run" / "cases.jsonl") == cases_digest(CASES)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import DatasetError
-from llmgate.suite.data.rows import MAX_ID_LENGTH, column_types, parse_rows
+from llmgate.suite.data.rows import MAX_ID_LENGTH, parse_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,8 +107,8 @@ def test_digest_is_blind_to_spacing_and_key_order_only() -> None:
 
 def test_column_types() -> None:
     rows = parse_rows(b'{"id":"a","z":1,"b":null,"c":[]}\n{"id":"b","z":0.5,"b":"x","c":{}}\n', source="d")
-    assert column_types(rows) == {"b": "null|string", "c": "array|object", "id": "string", "z": "number"}
-    assert list(column_types(rows)) == ["b", "c", "id", "z"]
+    assert rows.column_types == {"b": "null|string", "c": "array|object", "id": "string", "z": "number"}
+    assert list(rows.column_types) == ["b", "c", "id", "z"]
 
 
 values = st.dictionaries(
