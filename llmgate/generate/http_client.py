@@ -6,6 +6,7 @@ No proxies, no cookies, no .netrc, no redirects: the key and the prompt go to th
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -48,6 +49,9 @@ class EndpointHttp:
         if parts.scheme not in PORTS or not parts.hostname:
             raise EndpointError("this is not an http(s) URL", where=url)
         self._host = parts.hostname
+        # An address is the only one; and where the time for connecting ends just as the race between several is won,
+        # asyncio forgets the winner's socket.
+        self._race_s = None if is_address(self._host) else ATTEMPT_DELAY_S
         self._port = parts.port or PORTS[parts.scheme]
         self._ssl = ssl.create_default_context() if parts.scheme == "https" else None
         self._timeout_s = timeout_s
@@ -123,12 +127,21 @@ class EndpointHttp:
                     self._port,
                     ssl=self._ssl,
                     server_hostname=self._host if self._ssl else None,
-                    happy_eyeballs_delay=ATTEMPT_DELAY_S,
+                    happy_eyeballs_delay=self._race_s,
                 )
         except UnicodeError as error:
             raise OSError(f"{self._host!r} is no name of a host ({error})") from error
         self._open.add(connection)
         return connection
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an address, and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def header_value(name: str, value: str, url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,9 @@ from llmgate.record.schema import Failure, FailureKind, Generation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FAST = RetryPolicy(attempts=3, base_s=0.01, timeout_s=0.5, connect_s=0.5)
+FAST = RetryPolicy(attempts=3, base_s=0.01)
+IMPATIENT = replace(FAST, timeout_s=0.5)
+"""For servers that say nothing: one that answers may take longer than that on a machine that is busy."""
 
 
 def body(text: str = "hi") -> dict[str, Any]:
@@ -75,7 +78,7 @@ def test_two_hundred_cases_keep_thirty_two_in_flight_until_the_tail() -> None:
 )
 def test_what_never_answers_well_is_a_failure_that_says_why(fault: Fault, kind: FailureKind, says: str) -> None:
     with FakeServer(faults=every(1, fault)) as server:
-        (answer,) = ask_all(server.url, [body()])
+        (answer,) = ask_all(server.url, [body()], retry=IMPATIENT if fault is Fault.SILENT else FAST)
     assert isinstance(answer, Failure)
     assert answer.kind is kind
     assert says in answer.message
@@ -87,7 +90,8 @@ def test_what_never_answers_well_is_a_failure_that_says_why(fault: Fault, kind: 
 )
 def test_a_fault_that_passes_is_retried(fault: Fault) -> None:
     with FakeServer(faults={1: fault}) as server:
-        (answer,) = ask_all(server.url, [body("again")])
+        patience = replace(FAST, timeout_s=2.0) if fault is Fault.SILENT else FAST
+        (answer,) = ask_all(server.url, [body("again")], retry=patience)
     assert isinstance(answer, Generation)
     assert answer.text == "again"
     assert answer.attempts == 2
@@ -248,7 +252,7 @@ def test_a_limit_that_takes_hours_ends_it() -> None:
 def test_thirty_two_in_flight_that_are_refused_do_not_ask_again_together() -> None:
     with Refusing(*[Reply(status=429, headers={"retry-after-ms": "30"})] * 40) as server:
         answers = ask_all(server.url, [body(str(i)) for i in range(64)], concurrency=32)
-    assert all(isinstance(answer, Generation) for answer in answers)
+    assert [answer for answer in answers if not isinstance(answer, Generation)] == []
     # 40 refusals, of which 32 at first; no request was sent for nothing besides.
     assert len(server.requests) == 64 + 40
 

@@ -104,7 +104,8 @@ def found_in(record: Record) -> dict[str, Any]:
     """What was found: distinct results once, and which of them each answer got."""
     scored, shapes = record.scored, Shapes()
     which: list[int | None] = []
-    traits: list[list[int] | None] = []
+    traits: list[tuple[int, ...] | None] = []
+    same: dict[tuple[int, ...], tuple[int, ...]] = {}
     for key in keys_of(record.cases):
         result = scored.get(key)
         if result is None:
@@ -113,7 +114,11 @@ def found_in(record: Record) -> dict[str, Any]:
             continue
         which.append(shapes.number(result))
         seen = result.traits
-        traits.append(NO_TRAITS if seen is None else [int(seen.refusal), seen.characters, seen.reading])
+        if seen is None:
+            traits.append(NO_TRAITS)
+        else:
+            looks = int(seen.refusal), seen.characters, seen.reading
+            traits.append(same.setdefault(looks, looks))
     return {"form": FORM, "shapes": shapes.written, "which": which, "traits": traits}
 
 

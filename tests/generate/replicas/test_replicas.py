@@ -25,7 +25,7 @@ from llmgate.record.schema import Failure, FailureKind, Generation
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-FAST = RetryPolicy(attempts=4, base_s=0.01, timeout_s=5.0, connect_s=0.5)
+FAST = RetryPolicy(attempts=4, base_s=0.01)
 NOBODY = "http://127.0.0.1:9/v1"
 
 
