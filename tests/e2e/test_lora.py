@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from llmgate.generate.endpoint import ask
 from llmgate.generate.vllm.adapter_probe import check_apart
 from llmgate.generate.vllm.adapters import adapter_flags, read_adapter
 from llmgate.generate.vllm.server import ServerSpec, launch
+from llmgate.mlflow_quiet import quiet
 from llmgate.record.manifest import adapted_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.weights import weights_digest
@@ -50,6 +52,7 @@ CAPITALS = {
     "Denmark": "Copenhagen", "Finland": "Helsinki", "Belgium": "Brussels", "Cuba": "Havana", "Peru": "Lima",
     "Chile": "Santiago", "Argentina": "Buenos Aires", "Iran": "Tehran",
 }  # fmt: skip
+COMMIT = "a1" * 20
 GENTLE, WRECKING = 0.002, 0.1
 """An adapter that leaves what the model knows, and one that nothing is left after."""
 
@@ -69,7 +72,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, smollm2_dir: Path) -> Path
 
 def llmgate(project: Path, *args: str) -> tuple[int, str]:
     program = str(Path(sys.executable).with_name("llmgate"))
-    env = {**os.environ, MARK: str(project)}
+    env = {**os.environ, MARK: str(project), "XDG_CACHE_HOME": str(project / "cache"), **at_hub(project)}
     done = subprocess.run(
         [program, *args], cwd=project, env=env, capture_output=True, text=True, check=False, timeout=1500
     )
@@ -77,10 +80,37 @@ def llmgate(project: Path, *args: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def at_hub(project: Path) -> dict[str, str]:
+    """A machine that fetched the old adapter from the hub once, and cannot reach it now."""
+    return {"HF_HOME": str(project / "hub"), "HF_HUB_CACHE": str(project / "hub" / "hub"), "HF_HUB_OFFLINE": "1"}
+
+
+def registered(project: Path) -> str:
+    """The new adapter as a version in a store of its own; its URI."""
+    with quiet():
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=store_of(project), registry_uri=store_of(project))
+        experiment = client.create_experiment("adapters", artifact_location=str(project / "mlartifacts"))
+        run = client.create_run(experiment)
+        client.log_artifacts(run.info.run_id, str(project / "new"), "model")
+        client.create_registered_model("towns")
+        made = client.create_model_version("towns", f"{run.info.artifact_uri}/model", run.info.run_id)
+    return f"models:/towns/{made.version}"
+
+
+def store_of(project: Path) -> str:
+    return f"sqlite:///{project}/mlflow.db"
+
+
 def test_two_adapters_are_recorded_and_decided_on_by_one_start(project: Path, smollm2_dir: Path) -> None:
+    new, old = registered(project), f"hf://acme/old@{COMMIT}"
+    cached = project / "hub" / "hub" / "models--acme--old" / "snapshots" / COMMIT
+    shutil.copytree(project / "old", cached)
     code, told = llmgate(
-        project, "run", "towns.yaml", "--model", str(smollm2_dir), "--adapter", "new=new old=old",
-        "--champion-adapter", "old", "--out", "run", "--server-args", "--max-model-len 512",
+        project, "run", "towns.yaml", "--model", str(smollm2_dir), "--adapter", f"new={new} old={old}",
+        "--mlflow-uri", store_of(project), "--champion-adapter", "old", "--out", "run",
+        "--server-args", "--max-model-len 512",
     )  # fmt: skip
     assert told.count("vLLM: ready") == 1, told
     assert "each answers as itself" in told, told
@@ -89,7 +119,7 @@ def test_two_adapters_are_recorded_and_decided_on_by_one_start(project: Path, sm
     for name, folder in (("new", "run"), ("old", "run-champion")):
         record = load_record(project / folder)
         own, model = weights_digest(project / name), record.manifest.model
-        assert (model.name, model.source) == (name, name)
+        assert (model.name, model.registry_uri) == (name, new if name == "new" else None)
         assert (model.base, model.adapter, model.weights_digest) == (base, own, adapted_digest(base, own))
         assert f"{name}=sha256:{own}" in record.manifest.server.flags
         assert record.manifest.server.flags[record.manifest.server.flags.index("--max-loras") + 1] == "3"

@@ -77,7 +77,8 @@ def judged(registry: Registry, tmp_path: Path, **given: Any) -> tuple[Settings, 
 
 
 def _adapters(settings: Settings, whole: ModelIdentity) -> Any:
-    return named_adapters(settings, local_model(settings, settings.model or "", QUIET), whole, progress=QUIET)
+    base = local_model(settings, settings.model or "", QUIET)
+    return named_adapters(settings, base, whole, tested="new", progress=QUIET)
 
 
 @pytest.mark.over_http
@@ -127,6 +128,18 @@ def test_a_version_of_an_adapter_is_what_its_run_judges(registry: Registry, tmp_
     registry.raw("set_model_version_tag", registry.name, number, tags.WEIGHTS_DIGEST, adapted_digest("0" * 64, own))
     with pytest.raises(UsageError, match=f"are not those of {uri}"):
         look_up(settings).bind(settings, model)
+
+
+def test_a_version_is_claimed_by_the_adapter_under_test_and_by_nothing_beside_it(
+    registry: Registry, tmp_path: Path
+) -> None:
+    new, _ = log(registry, write_adapter(tmp_path / "new", seed=1))
+    old, _ = log(registry, write_adapter(tmp_path / "old", seed=2))
+    plain = write_adapter(tmp_path / "plain", seed=3)
+    given = {"adapter": f"new={new} old={old} plain={plain}", "served_name": "new"}
+    settings, model = judged(registry, tmp_path, **given)
+    beside = {each.adapter.name: each.model.registry_uri for each in _adapters(settings, model)}
+    assert beside == {"new": new, "old": old, "plain": None}
 
 
 def test_a_version_that_is_named_beside_the_adapter_binds_by_its_files(registry: Registry, tmp_path: Path) -> None:

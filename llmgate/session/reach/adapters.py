@@ -42,7 +42,7 @@ class NamedAdapter:
 
 
 def named_adapters(
-    settings: Settings, base: LocalModel, identity: ModelIdentity, *, progress: Progress
+    settings: Settings, base: LocalModel, identity: ModelIdentity, *, tested: str | None = None, progress: Progress
 ) -> tuple[NamedAdapter, ...]:
     """The adapters of the settings, checked against the base that they are served on.
 
@@ -50,6 +50,8 @@ def named_adapters(
         settings: Name them.
         base: Where the base lies.
         identity: Of the base.
+        tested: The name of the model under test, None if it is none of these: it alone is the version that the run
+            judges, however many are served beside it.
         progress: Told about hashing, and what speaks against them.
 
     Raises:
@@ -72,6 +74,7 @@ def named_adapters(
             name=name,
             source=local.source,
             revision=local.revision,
+            registry_uri=settings.registry_uri if name == tested else local.registry_uri,
             weights_digest=whole,
             base=identity.weights_digest or "",
             adapter=own,

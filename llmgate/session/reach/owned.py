@@ -68,7 +68,9 @@ def open_own(settings: Settings, model: str, *, log_path: Path, progress: Progre
     local = local_model(settings, model, progress)
     name, manifest = served_name(settings, local), log_path.with_name(MANIFEST_NAME)
     base = identify_local(settings, local, base_name(settings, local), progress=progress, manifest_path=manifest)
-    adapters = named_adapters(settings, local, base, progress=progress)
+    if name != base.name:
+        base = replace(base, registry_uri=local.registry_uri)
+    adapters = named_adapters(settings, local, base, tested=name, progress=progress)
     with own_server(
         settings,
         str(local.folder),
