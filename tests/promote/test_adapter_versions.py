@@ -138,7 +138,8 @@ def test_a_version_is_claimed_by_the_adapter_under_test_and_by_nothing_beside_it
     plain = write_adapter(tmp_path / "plain", seed=3)
     given = {"adapter": f"new={new} old={old} plain={plain}", "served_name": "new"}
     settings, model = judged(registry, tmp_path, **given)
-    beside = {each.adapter.name: each.model.registry_uri for each in _adapters(settings, model)}
+    whole = replace(model, name="base")
+    beside = {each.adapter.name: each.model.registry_uri for each in _adapters(settings, whole)}
     assert beside == {"new": new, "old": old, "plain": None}
 
 
