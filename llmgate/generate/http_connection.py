@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EndpointConnection", "HttpAnswer", "HttpHeaders"]
 
+FRAMED: Final = frozenset({b"content-length", b"transfer-encoding"})
+"""A response with one of these says itself where it ends."""
 MAX_HEAD_BYTES: Final = 256 * 1024
 """Of a response's status line and headers; servers and gateways stay below a tenth of it."""
 AUTO_FORMAT: Final = 32 + zlib.MAX_WBITS
@@ -213,8 +215,7 @@ class EndpointConnection(asyncio.BufferedProtocol):
         self._status = status
         # The parser says so only here; afterwards it has forgotten this response.
         self._keeps = bool(self._parser.should_keep_alive())
-        framed = {b"content-length", b"transfer-encoding"}
-        self._until_closed = not any(name.lower() in framed for name, _ in self._headers)
+        self._until_closed = FRAMED.isdisjoint([name.lower() for name, _ in self._headers])
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""

@@ -116,7 +116,7 @@ def plan_suite(
     # Rendered twice where there are examples to compare with: all prompts at once may not fit into memory.
     leaks = check_leaks(suite, find_leaks(prompt, dataset.rows, (prompt.render(row).wire for row in dataset.rows)))
     check_prices(suite, tests.rows)
-    template_of, spool = ValueTemplates(), CaseSpool()
+    template_of, spool = ValueTemplates(suite.asserts), CaseSpool()
     cases = tuple(
         spool.keep(
             plan_case(suite, row, prompt.render(row), test, template_of, repeats=repeat or suite.repeat, own=tests.own)
@@ -225,7 +225,7 @@ def plan_case(
             cluster=value_text(variables.get(suite.cluster_column)) if suite.cluster_column else None,
             slices={name: value_text(variables.get(name)) for name in suite.slice_columns},
             messages=rendered.messages,
-            expected=expected_text(test.asserts, template_of, variables),
+            expected=template_of.expected(test.asserts, variables),
             metrics=fed_metrics(test.asserts) if own or (suite.watches and not test.asserts) else None,
             threshold=test.threshold,
             request_digest=hashlib.sha256(ENCODER.encode(body).encode()).hexdigest(),
@@ -284,10 +284,25 @@ def planned_looks(suite: Suite, cases: Sequence[Case]) -> LookPlan | None:
 
 
 class ValueTemplates:
-    """The values of asserts as templates, each compiled once for all rows; None for values that are no text."""
+    """The values of asserts as templates, each compiled once for all rows; None for values that are no text.
 
-    def __init__(self) -> None:
+    Args:
+        shared: Asserts that many rows have: where no value depends on the row, they are worded once.
+    """
+
+    def __init__(self, shared: tuple[AssertSpec, ...] = ()) -> None:
         self._compiled: dict[int, tuple[AssertSpec, Template | None]] = {}
+        self._shared = shared
+        self._constant = _expected(shared, self, {}) if all(map(self._is_constant, shared)) else None
+
+    def expected(self, asserts: tuple[AssertSpec, ...], variables: Mapping[str, Json]) -> str:
+        """Word what asserts look for in a case, for a reader."""
+        if asserts is self._shared and self._constant is not None:
+            return self._constant
+        return _expected(asserts, self, variables)
+
+    def _is_constant(self, spec: AssertSpec) -> bool:
+        return all(template is None or template.constant for template in map(self, spec.leaves))
 
     def __call__(self, spec: AssertSpec) -> Template | None:
         """The template of one assert's value."""
@@ -298,8 +313,7 @@ class ValueTemplates:
         return self._compiled[id(spec)][1]
 
 
-def expected_text(asserts: Sequence[AssertSpec], template_of: ValueTemplates, variables: Mapping[str, Json]) -> str:
-    """Word what the asserts look for in this case, for a reader."""
+def _expected(asserts: Sequence[AssertSpec], template_of: ValueTemplates, variables: Mapping[str, Json]) -> str:
     parts = []
     for spec in (leaf for each in asserts for leaf in each.leaves):
         template = template_of(spec)

@@ -370,7 +370,11 @@ class StoredCase(PlannedCase):
     __hash__ = None  # type: ignore[assignment]  # slices are a mapping, so that planned cases have no hash
 
 
-KEPT: Final = tuple(field.name for field in fields(PlannedCase) if field.name not in {"messages", "expected"})
+SHARED: Final = ("suite", "cluster", "metrics", "traits")
+"""Fields that say the same in many cases; slices do too."""
+OWN: Final = tuple(
+    field.name for field in fields(PlannedCase) if field.name not in {"messages", "expected", "slices", *SHARED}
+)
 
 
 def stored_case(case: PlannedCase, words: CaseWords, place: object, same: dict[Any, Any]) -> StoredCase:
@@ -382,15 +386,15 @@ def stored_case(case: PlannedCase, words: CaseWords, place: object, same: dict[A
         place: Where they stand there.
         same: One object for all values that are equal; filled.
     """
-    stored = object.__new__(StoredCase)
-    for name in KEPT:
-        object.__setattr__(stored, name, getattr(case, name))
-    for name in ("suite", "cluster", "metrics", "traits"):
+    stored, put = object.__new__(StoredCase), object.__setattr__
+    for name in OWN:
+        put(stored, name, getattr(case, name))
+    for name in SHARED:
         value = getattr(case, name)
         # By name too: a metric and an output feature of one name are equal, and not of one type.
-        object.__setattr__(stored, name, same.setdefault((name, value), value))
+        put(stored, name, value if value is None else same.setdefault((name, value), value))
     slices = tuple(case.slices.items())
-    object.__setattr__(stored, "slices", same.setdefault(("slices", slices), case.slices))
-    object.__setattr__(stored, "place", place)
-    object.__setattr__(stored, "words", words)
+    put(stored, "slices", same.setdefault(("slices", slices), case.slices))
+    put(stored, "place", place)
+    put(stored, "words", words)
     return stored

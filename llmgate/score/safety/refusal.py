@@ -21,7 +21,7 @@ from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.assertion.settings import least, whole
 from llmgate.score.safety.is_refusal import answer_text
-from llmgate.score.safety.refusal_phrases import LANGUAGES
+from llmgate.score.safety.refusal_phrases import DECLINES, LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,7 @@ def refusal_score(
 
 def declines(text: str) -> bool:
     """Whether a text is a refusal, or no answer at all: whether its `refusal_score` is 1."""
-    return bool(_declined(text, first_sentences(text), tuple(LANGUAGES)))
+    return not text.strip() or any(map(DECLINES.search, first_sentences(text)))
 
 
 def _declined(text: str, sentences: Sequence[str], languages: tuple[str, ...]) -> str:

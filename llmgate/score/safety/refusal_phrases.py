@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LANGUAGES", "Declining", "Phrases"]
+__all__ = ["DECLINES", "LANGUAGES", "Declining", "Phrases"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +169,5 @@ LANGUAGES: Final[Mapping[str, Declining]] = MappingProxyType(
     {"en": _ENGLISH, "de": _GERMAN, "fr": _FRENCH, "es": _SPANISH}
 )
 """By ISO 639-1 code."""
+DECLINES: Final = Phrases("|".join(language.declines.source for language in LANGUAGES.values()))
+"""What declines in any of the languages."""

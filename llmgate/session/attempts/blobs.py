@@ -4,21 +4,80 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import private_folder, read_regular, write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["MOST_BYTES", "pack", "pack_parts", "read_blob", "unpack", "write_blob"]
+__all__ = ["MOST_BYTES", "PackedText", "PackedTexts", "pack", "pack_parts", "read_blob", "unpack", "write_blob"]
 
 MOST_BYTES: Final = 1 << 30
 """So large may a text be: some millions of cases."""
 MOST_PACKED: Final = 1 << 28
+QUICKLY: Final = 1
+"""How hard to pack what is only held in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedText:
+    """A text that is held packed.
+
+    Attributes:
+        digest: SHA-256 of the text, as hexadecimal.
+        packed: What `unpack` makes the text of.
+    """
+
+    digest: str
+    packed: bytes
+
+    @classmethod
+    def of(cls, parts: Iterable[bytes]) -> Self:
+        """Pack a text that need not be there whole at any time."""
+        digest, packing, packed = hashlib.sha256(), zlib.compressobj(QUICKLY, wbits=31), list[bytes]()
+        for part in parts:
+            digest.update(part)
+            packed.append(packing.compress(part))
+        return cls(digest.hexdigest(), b"".join([*packed, packing.flush()]))
+
+
+class PackedTexts(Mapping[str, bytes]):
+    """Texts by their digests, each unpacked when it is asked for.
+
+    Args:
+        texts: Them.
+    """
+
+    def __init__(self, texts: Iterable[PackedText] = ()) -> None:
+        self._packed = {text.digest: text.packed for text in texts}
+
+    def __getitem__(self, digest: str) -> bytes:
+        """The text of a digest."""
+        return unpack(self._packed[digest], where="memory")
+
+    def __iter__(self) -> Iterator[str]:
+        """Their digests."""
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._packed)
+
+    def __or__(self, other: PackedTexts) -> PackedTexts:
+        """Those of both."""
+        both = PackedTexts()
+        both._packed = self._packed | other._packed
+        return both
+
+    def within(self, digests: Container[str]) -> PackedTexts:
+        """Those among some digests."""
+        return PackedTexts(PackedText(digest, packed) for digest, packed in self._packed.items() if digest in digests)
 
 
 def pack(text: bytes) -> bytes:

@@ -7,10 +7,8 @@ written in the order of the plan and without times, so that two runs that found 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -21,6 +19,7 @@ from llmgate.record.output_features import AnswerFeatures
 from llmgate.record.run.files import MANIFEST, SEAL
 from llmgate.record.run.stored import CASE, RESULT
 from llmgate.record.schema import CaseKey, CaseResult, CheckResult, Failure, Generation, PlannedCase, Record
+from llmgate.session.attempts.blobs import PackedText, PackedTexts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,21 +36,16 @@ NO_TRAITS: Final = None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactRecord:
-    """A record's three texts."""
+    """A record's three texts, packed: two of 200,000 cases would not fit beside their records."""
 
-    head: bytes
-    cases: bytes
-    results: bytes
+    head: PackedText
+    cases: PackedText
+    results: PackedText
 
     @property
-    def texts(self) -> dict[str, bytes]:
+    def texts(self) -> PackedTexts:
         """Each text by its digest."""
-        return {digest_of(text): text for text in (self.head, self.cases, self.results)}
-
-
-def digest_of(text: bytes) -> str:
-    """SHA-256, as hexadecimal."""
-    return hashlib.sha256(text).hexdigest()
+        return PackedTexts((self.head, self.cases, self.results))
 
 
 def compacted(record: Record) -> CompactRecord:
@@ -65,9 +59,9 @@ def compacted(record: Record) -> CompactRecord:
         "seal": json.loads(SEAL.holds.dump_json(record.seal)),
     }
     return CompactRecord(
-        head=canonical(head),
-        cases=lines_without_words(record.cases),
-        results=canonical(found_in(record)),
+        head=PackedText.of([canonical(head)]),
+        cases=PackedText.of(lines_without_words(record.cases)),
+        results=PackedText.of([canonical(found_in(record))]),
     )
 
 
@@ -76,13 +70,9 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def lines_without_words(cases: Iterable[PlannedCase]) -> bytes:
+def lines_without_words(cases: Iterable[PlannedCase]) -> Iterator[bytes]:
     """A line per case."""
-    written = BytesIO()  # a list of all lines would take as much again
-    for case in cases:
-        written.write(CASE.dump_json(without_words(case)))
-        written.write(b"\n")
-    return written.getvalue()
+    return (CASE.dump_json(without_words(case)) + b"\n" for case in cases)
 
 
 def without_words(case: PlannedCase) -> PlannedCase:

@@ -191,14 +191,17 @@ def by_ledger(
     def enter(decision: Decision) -> None:
         mine = replace(own, verdict=decision.verdict) if new else own
         kept = {digest: others.texts[digest] for entry in entries for digest in entry.texts if digest in others.texts}
-        chain.add([*lacking, *([mine] if new else [])], {**kept, **(found.texts if new else {})})
+        chain.add(lacking, kept)
+        if new:
+            chain.add([mine], found.texts)
         told = {}
-        for digest in dict.fromkeys(digest for entry in (*before, mine) for digest in entry.texts):
+        digests = {digest for entry in (*before, mine) for digest in entry.texts}
+        for digest in digests.difference(found.texts):
             with suppress(RecordError):
-                told[digest] = found.texts[digest] if digest in found.texts else text(digest)
+                told[digest] = text(digest)
         # In a folder that cannot be written nothing can be published either, and the ledger has it.
         with suppress(RecordError):
-            write_note(out, mine, before, told)
+            write_note(out, mine, before, told, found.texts.within(digests))
 
     earlier = earlier_of(before, text)
     return CountedWith(earlier, (*problems, *smaller_reserves(before, found.reserve)), enter)

@@ -58,27 +58,35 @@ def has_note(out: Path) -> bool:
     return (out / ATTEMPTS_NAME).exists()
 
 
-def write_note(out: Path, own: AttemptEntry, before: Sequence[AttemptEntry], texts: Mapping[str, bytes]) -> None:
+def write_note(out: Path, own: AttemptEntry, before: Sequence[AttemptEntry], *texts: Mapping[str, bytes]) -> None:
     """Write it beside a record; what was kept first, so that no note is without it.
+
+    Args:
+        out: The record's folder.
+        own: Its attempt.
+        before: Those that count with it.
+        texts: What was kept of all of them, by digest.
 
     Raises:
         RecordError: If it cannot be written.
     """
     note = AttemptNote(major=MAJOR, own=own, before=tuple(before))
-    write_atomic(out / ATTEMPTS_KEPT, pack_parts(as_json(texts)))
+    write_atomic(out / ATTEMPTS_KEPT, pack_parts(as_json(*texts)))
     write_atomic(out / ATTEMPTS_NAME, (json.dumps(asdict(note), sort_keys=True, indent=1) + "\n").encode())
 
 
-def as_json(texts: Mapping[str, bytes]) -> Iterator[bytes]:
+def as_json(*texts: Mapping[str, bytes]) -> Iterator[bytes]:
     """The texts by their digests, as one JSON object; of 200,000 cases it would not fit beside their record."""
     before = "{"
-    for digest, text in sorted(texts.items()):
+    holder = {digest: some for some in texts for digest in some}
+    for digest in sorted(holder):
+        text = holder[digest][digest]
         yield f'{before}{json.dumps(digest)}: "'.encode()
         decoding = getincrementaldecoder("utf-8")()
         for start in range(0, len(text), PART):
             yield json.dumps(decoding.decode(text[start : start + PART], start + PART >= len(text)))[1:-1].encode()
         before = '", '
-    yield b'"}' if texts else b"{}"
+    yield b'"}' if holder else b"{}"
 
 
 def read_note(out: Path) -> AttemptNote:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.verdict_word import Verdict
 from llmgate.gate.decision.wording import count
 from llmgate.record.schema import Record
-from llmgate.session.attempts.compact import changed_answers, compacted, digest_of, expanded
+from llmgate.session.attempts.blobs import PackedTexts
+from llmgate.session.attempts.compact import changed_answers, compacted, expanded
 from llmgate.session.attempts.entry import AttemptEntry, AttemptSide, attempt_id, current
 from llmgate.session.attempts.key import attempt_key
 from llmgate.session.clock import timestamp
@@ -43,7 +43,7 @@ class DecidedOn:
     candidate: AttemptSide
     champion: AttemptSide | None
     records: tuple[Record, Record | None]
-    texts: Mapping[str, bytes]
+    texts: PackedTexts
     reserve: float
 
 
@@ -66,16 +66,16 @@ def found_of(candidate: Record, champion: Record | None, policy: Policy) -> Deci
     )
 
 
-def side_of(record: Record) -> tuple[AttemptSide, dict[str, bytes]]:
+def side_of(record: Record) -> tuple[AttemptSide, PackedTexts]:
     """A record as an entry names it, and what is kept of it."""
     kept = compacted(record)
     side = AttemptSide(
         run=record.manifest.run_id,
         model=record.manifest.model.name,
         journal=record.seal.journal_digest if record.seal is not None else "",
-        head=digest_of(kept.head),
-        cases=digest_of(kept.cases),
-        results=digest_of(kept.results),
+        head=kept.head.digest,
+        cases=kept.cases.digest,
+        results=kept.results.digest,
     )
     return side, kept.texts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from llmgate.errors import PolicyError, SuiteError, UsageError
@@ -13,6 +13,7 @@ from llmgate.report.words import plural
 from llmgate.score.assertion.definition import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.run.custom_checks import beside_suites
+from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
 from llmgate.suite.folder import Found, Sort, left_out, look_into
 from llmgate.suite.form.policy import override_policy
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.session.settings.typed import Settings
-    from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["Plan", "find_suites", "make_plan", "plan_file", "plan_paths"]
 
@@ -40,6 +40,7 @@ class Plan:
         vocabulary: The assert types that exist, those of users included.
         looks: When those of the suites that run whole may stop early.
         left_out: What lies in the named folders and is not run, in words.
+        asserts: Every different assert of the selected cases, the members of sets included, sets themselves not.
     """
 
     suites: tuple[PlannedSuite, ...]
@@ -49,12 +50,13 @@ class Plan:
     vocabulary: Checks = VOCABULARY
     looks: tuple[LookPlan, ...] = ()
     left_out: tuple[str, ...] = ()
+    asserts: tuple[AssertSpec, ...] = field(init=False)
 
-    @property
-    def asserts(self) -> tuple[AssertSpec, ...]:
-        """Every different assert of the selected cases, the members of sets included, sets themselves not."""
-        seen = {id(spec): spec for case in self.cases for spec in case.asserts}
-        return tuple(member for spec in seen.values() for member in (spec.asserts or (spec,)))
+    def __post_init__(self) -> None:
+        shared = {id(case.asserts): case.asserts for case in self.cases}
+        seen = {id(spec): spec for specs in shared.values() for spec in specs}
+        found = tuple(member for spec in seen.values() for member in (spec.asserts or (spec,)))
+        object.__setattr__(self, "asserts", found)
 
     @property
     def defers(self) -> bool:
