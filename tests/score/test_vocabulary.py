@@ -14,7 +14,7 @@ from support.vocabulary import ABOUT, EXAMPLES, embed, friendly_judge
 
 from llmgate import Evaluation, evaluate_assert
 from llmgate.score.assertion.definition import Need
-from llmgate.score.vocabulary import VOCABULARY
+from llmgate.score.vocabulary import MOST_KEPT, VOCABULARY, needs_of, prepare_check
 from llmgate.suite.form.asserts import read_assert
 
 TYPES = sorted(EXAMPLES)
@@ -209,3 +209,23 @@ def test_weight_zero_never_fails_and_an_error_stays_one(type_: str) -> None:
         plain = ask(type_, output)
         free = evaluate_assert({"type": type_, **EXAMPLES[type_], "weight": 0}, output, **about())
         assert free.outcome == ("error" if plain.outcome == "error" else "pass")
+
+
+def test_what_asserts_need_is_worked_out_once_for_the_very_asserts() -> None:
+    now = read_assert({"type": "contains", "value": "a"}, VOCABULARY.names)
+    later = read_assert({"type": "llm-rubric", "value": "polite"}, VOCABULARY.names)
+    needs = needs_of((now, later))
+    assert (needs.now, needs.later, needs.logprobs, needs.custom) == ((now,), (later,), False, False)
+    both = (now, later)
+    assert needs_of(both) is needs_of(both)
+    assert prepare_check(now) is prepare_check(now)
+    equal = read_assert({"type": "contains", "value": "a"}, VOCABULARY.names)
+    assert prepare_check(equal) is not prepare_check(now)
+
+
+def test_asserts_that_rows_bring_do_not_pile_up() -> None:
+    first = read_assert({"type": "contains", "value": "a"}, VOCABULARY.names)
+    kept = prepare_check(first)
+    for _ in range(MOST_KEPT + 1):
+        prepare_check(read_assert({"type": "contains", "value": "b"}, VOCABULARY.names))
+    assert prepare_check(first) is not kept

@@ -83,6 +83,16 @@ def test_a_dataset_without_rows_is_refused(tmp_path: Path) -> None:
         plan(path)
 
 
+def test_what_is_expected_is_worded_by_row_where_it_depends_on_the_row(tmp_path: Path) -> None:
+    assert [case.planned.expected for case in plan(write_suite(tmp_path, cases=2)).cases] == [
+        "icontains: word-0",
+        "icontains: word-1",
+    ]
+    (tmp_path / "same").mkdir()
+    path = edited(write_suite(tmp_path / "same", cases=2), "{{ word }}", "word")
+    assert {case.planned.expected for case in plan(path).cases} == {"icontains: word"}
+
+
 def test_long_expectations_are_cut_for_the_reader(tmp_path: Path) -> None:
     path = edited(write_suite(tmp_path), '"{{ word }}"}', json.dumps("x" * 1000) + "}")
     expected = plan(path).cases[0].planned.expected

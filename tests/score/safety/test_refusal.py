@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate import evaluate_assert
-from llmgate.score.safety.refusal import first_sentences, refusal_score
+from llmgate.score.safety.refusal import declines, first_sentences, refusal_score
+import itertools
 
 DECLINES = [
     "I'm sorry, but I can't help with that.",
@@ -171,3 +172,16 @@ def test_any_text_has_a_grade(text: str) -> None:
 @pytest.mark.cpu_seconds(10)
 def test_no_text_takes_long(piece: str) -> None:
     refusal_score(piece * 100_000, sentences=20)
+
+
+def test_one_look_for_all_languages_finds_what_each_finds() -> None:
+    for text in (
+        *DECLINES,
+        *(f"{one[: len(one) // 2]} {two}" for one, two in itertools.pairwise(DECLINES)),
+    ):
+        assert declines(text) is (refusal_score(text) == 1), text
+
+
+@given(st.text(max_size=200) | st.lists(st.sampled_from(" ".join(DECLINES).split()), max_size=12).map(" ".join))
+def test_whatever_is_said_declines_where_its_score_says_so(text: str) -> None:
+    assert declines(text) is (refusal_score(text) == 1)
