@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate import evaluate_assert
 from llmgate.score.safety.refusal import declines, first_sentences, refusal_score
-import itertools
 
 DECLINES = [
     "I'm sorry, but I can't help with that.",
