@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.servers import MARK
+from support.servers import MARK, command_line, marked
 
 from llmgate.demo.models import degrade, resave
 from llmgate.record.run.loading import load_record
@@ -62,13 +63,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def others() -> set[str]:
-    """Servers that are none of these tests'."""
+def others() -> dict[int, bytes]:
+    """Engines that are none of these tests'."""
     return engines()
 
 
 @pytest.fixture(scope="module")
-def champion(project: Path, smollm2_dir: Path, others: set[str]) -> Path:
+def champion(project: Path, smollm2_dir: Path, others: dict[int, bytes]) -> Path:
     """The champion's run, under pytest, logged and registered."""
     done = run(
         project, "pytest", "capitals.yaml", "-p", "no:cacheprovider", f"--llmgate-model={smollm2_dir}",
@@ -82,24 +83,24 @@ def champion(project: Path, smollm2_dir: Path, others: set[str]) -> Path:
 
 def run(folder: Path, module: str, *args: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-m", module] if module == "pytest" else [str(Path(sys.executable).with_name(module))]
-    before = engines()
-    done = subprocess.run([*program, *args], cwd=folder, capture_output=True, text=True, check=False, timeout=1800)
-    assert engines() <= before, "processes were left behind"
+    before, env = engines(), {**os.environ, MARK: str(folder)}
+    done = subprocess.run(
+        [*program, *args], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=1800
+    )
+    left = {pid: words for pid, words in ours(folder).items() if pid not in before}
+    assert not left, "processes were left behind"
     return done
 
 
-def engines() -> set[str]:
-    """Processes that look like a vLLM server or engine; not the fake ones of tests that run at the same time."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().replace(b"\0", b" ")
-            fake = f"{MARK}=".encode() in path.with_name("environ").read_bytes()
-        except OSError:
-            continue
-        if not fake and (b"vllm.entrypoints" in words or b"VLLM::Engine" in words):
-            found.add(path.parent.name)
-    return found
+def ours(folder: Path) -> dict[int, bytes]:
+    """What these tests started and lives, with its command line."""
+    return engines() | {pid: words for pid in marked(folder) if (words := command_line(pid))}
+
+
+def engines() -> dict[int, bytes]:
+    """Engines of vLLM, whose title takes the place of their environment; not the fake ones of tests that run beside."""
+    found = {int(place.name): command_line(int(place.name)) for place in Path("/proc").glob("[0-9]*")}
+    return {pid: words for pid, words in found.items() if b"VLLM::" in words and b"prctl" not in words}
 
 
 def candidate(project: Path, model: Path, out: str, *more: str) -> subprocess.CompletedProcess[str]:
@@ -176,7 +177,7 @@ def test_the_registry_follows_the_verdicts(project: Path, champion: Path, smollm
     assert champion.exists()
 
 
-def test_no_server_is_left(champion: Path, others: set[str]) -> None:
+def test_no_server_is_left(champion: Path, project: Path, others: dict[int, bytes]) -> None:
     record = load_record(champion)
     assert record.manifest.server.url
-    assert engines() <= others
+    assert ours(project).keys() <= others.keys()

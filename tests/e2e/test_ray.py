@@ -12,8 +12,8 @@ import pytest
 from support.extras import extra_python
 from support.fake_server import FakeServer
 from support.project import answer_right, write_suite
-from support.ray_cluster import RayCluster, command_line, ray_cluster
-from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
+from support.ray_cluster import RayCluster, ray_cluster
+from support.servers import FAKE_VLLM, MARK, command_line, marked, model_folder, wait_until
 
 from llmgate.record.run.content_digest import content_digest
 from llmgate.record.run.journal import read_journal

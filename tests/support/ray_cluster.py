@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from support.servers import command_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["RayCluster", "command_line", "ray_cluster"]
+__all__ = ["RayCluster", "ray_cluster"]
 
 START_S = 180.0
 
@@ -147,14 +149,6 @@ def descendants(root: int) -> list[int]:
         fresh = [pid for pid, parent in parents.items() if parent in fresh]
         found += fresh
     return found
-
-
-def command_line(pid: int) -> bytes:
-    """What a process calls itself."""
-    try:
-        return (Path("/proc") / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def free_ports(number: int) -> list[int]:

@@ -15,7 +15,7 @@ from llmgate.generate.vllm.server import Server, ServerSpec, launch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FAKE_VLLM", "OwnedServer", "marked", "model_folder", "spec", "start_server", "wait_until"]
+__all__ = ["FAKE_VLLM", "OwnedServer", "command_line", "marked", "model_folder", "spec", "start_server", "wait_until"]
 
 FAKE_VLLM = Path(__file__).parent / "fakevllm"
 MARK = "FAKE_VLLM_MARK"
@@ -96,6 +96,14 @@ def marked(mark: str | Path) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def command_line(pid: int) -> bytes:
+    """What a process calls itself, nothing of one that is gone."""
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def wait_until(condition: Callable[[], bool], *, timeout_s: float = 60.0) -> bool:
