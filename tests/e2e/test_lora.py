@@ -132,7 +132,9 @@ def test_two_adapters_are_recorded_and_decided_on_by_one_start(project: Path, sm
 def test_with_every_slot_taken_the_base_is_caught_with_an_adapters_weights(
     project: Path, smollm2_dir: Path, tmp_path: Path
 ) -> None:
-    adapters = [read_adapter(name, project / name, base=smollm2_dir) for name in ("new", "old")]
+    # The base gets the weights in the last slot; those of the other adapter are too near to its own to be told from noise
+    # on every machine.
+    adapters = [read_adapter(name, project / name, base=smollm2_dir) for name in ("old", "new")]
     flags = list(adapter_flags(adapters))
     flags[flags.index("--max-loras") + 1] = str(len(adapters))
     spec = ServerSpec(
@@ -147,5 +149,5 @@ def test_with_every_slot_taken_the_base_is_caught_with_an_adapters_weights(
         def ask_it(body: Mapping[str, Any]) -> tuple[int, Any]:
             return ask("POST", f"{server.url}/v1/completions", body=body, api_key=None, timeout_s=300)
 
-        with pytest.raises(ServerError, match="in a batch with requests to other models base answers .* as old does"):
-            check_apart(ask_it, ("base", "new", "old"), where=server.url)
+        with pytest.raises(ServerError, match="in a batch with requests to other models base answers .* as new does"):
+            check_apart(ask_it, ("base", "old", "new"), where=server.url)
