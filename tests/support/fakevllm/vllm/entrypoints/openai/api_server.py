@@ -276,6 +276,14 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+class Patient(ThreadingHTTPServer):
+    """Says nothing of clients that hang up: uvicorn does not either, and it would pass for why the server ended."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     for flag in ("--model", "--served-model-name", "--host"):
@@ -294,7 +302,7 @@ def main() -> None:
     Handler.adapters = {entry["name"]: entry["path"] for entry in map(json.loads, options.lora_modules)}
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    server = ThreadingHTTPServer((options.host, options.port), Handler, bind_and_activate=False)
+    server = Patient((options.host, options.port), Handler, bind_and_activate=False)
     # vLLM's has room for 2,048; the library's own five would reset a probe that asks all at once.
     server.request_queue_size = 128
     server.server_bind()
