@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "JsonForm",
     "decoded",
+    "digested",
     "first_problem",
     "lines_of",
     "open_own",
@@ -251,6 +252,13 @@ def stream_lines(file: BinaryIO, digest: Digest | None = None) -> Iterator[bytes
         rest = data[whole:]
     if rest:
         yield rest
+
+
+def digested(parts: Iterable[bytes], digest: Digest) -> Iterator[bytes]:
+    """Parts as they are taken, each told to a digest."""
+    for part in parts:
+        digest.update(part)
+        yield part
 
 
 def first_problem(error: ValidationError) -> str:

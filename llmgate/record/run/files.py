@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.arms import ArmRun, ArmsPlan, ServingArms
-from llmgate.record.disk import JsonForm, first_problem, read_bytes, stream_lines, write_atomic
+from llmgate.record.disk import JsonForm, digested, first_problem, read_bytes, stream_lines, write_atomic
 from llmgate.record.manifest import Manifest
 from llmgate.record.policy import Binding
 from llmgate.record.reach import open_regular
@@ -34,8 +34,6 @@ from llmgate.record.serving.trace import ServingTrace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from llmgate.record.disk import Digest
 
 __all__ = [
     "ANCHORS",
@@ -161,14 +159,8 @@ def write_cases(path: Path, cases: Iterable[PlannedCase], *, redact: Redactor = 
         RecordError: If it cannot be written.
     """
     digest = hashlib.sha256()
-    write_atomic(path / CASES_NAME, _digested(case_lines(cases, redact), digest))
+    write_atomic(path / CASES_NAME, digested(case_lines(cases, redact), digest))
     return digest.hexdigest()
-
-
-def _digested(lines: Iterable[bytes], digest: Digest) -> Iterator[bytes]:
-    for line in lines:
-        digest.update(line)
-        yield line
 
 
 def read_cases(path: Path) -> tuple[tuple[PlannedCase, ...], str]:
@@ -214,8 +206,8 @@ def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS)
     Two runs with the same digest asked the same questions.
     """
     digest = hashlib.sha256()
-    for _ in _digested(case_lines(cases, redact), digest):
-        pass
+    for line in case_lines(cases, redact):
+        digest.update(line)
     return digest.hexdigest()
 
 

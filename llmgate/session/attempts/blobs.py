@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import private_folder, read_regular, write_atomic
+from llmgate.record.disk import digested, private_folder, read_regular, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -40,11 +40,9 @@ class PackedText:
     @classmethod
     def of(cls, parts: Iterable[bytes]) -> Self:
         """Pack a text that need not be there whole at any time."""
-        digest, packing, packed = hashlib.sha256(), zlib.compressobj(QUICKLY, wbits=31), list[bytes]()
-        for part in parts:
-            digest.update(part)
-            packed.append(packing.compress(part))
-        return cls(digest.hexdigest(), b"".join([*packed, packing.flush()]))
+        digest = hashlib.sha256()
+        packed = pack_parts(digested(parts, digest), QUICKLY)
+        return cls(digest.hexdigest(), packed)
 
 
 class PackedTexts(Mapping[str, bytes]):
@@ -85,9 +83,9 @@ def pack(text: bytes) -> bytes:
     return pack_parts((text,))
 
 
-def pack_parts(parts: Iterable[bytes]) -> bytes:
-    """A text that is too large to be held whole, packed as `pack` packs it."""
-    packing = zlib.compressobj(6, wbits=31)
+def pack_parts(parts: Iterable[bytes], level: int = 6) -> bytes:
+    """A text that is too large to be held whole, packed as `pack` packs it unless another level is given."""
+    packing = zlib.compressobj(level, wbits=31)
     return b"".join([*map(packing.compress, parts), packing.flush()])
 
 

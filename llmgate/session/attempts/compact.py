@@ -95,7 +95,6 @@ def found_in(record: Record) -> dict[str, Any]:
     scored, shapes = record.scored, Shapes()
     which: list[int | None] = []
     traits: list[tuple[int, ...] | None] = []
-    same: dict[tuple[int, ...], tuple[int, ...]] = {}
     for key in keys_of(record.cases):
         result = scored.get(key)
         if result is None:
@@ -104,11 +103,7 @@ def found_in(record: Record) -> dict[str, Any]:
             continue
         which.append(shapes.number(result))
         seen = result.traits
-        if seen is None:
-            traits.append(NO_TRAITS)
-        else:
-            looks = int(seen.refusal), seen.characters, seen.reading
-            traits.append(same.setdefault(looks, looks))
+        traits.append(NO_TRAITS if seen is None else (int(seen.refusal), seen.characters, seen.reading))
     return {"form": FORM, "shapes": shapes.written, "which": which, "traits": traits}
 
 

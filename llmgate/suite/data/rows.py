@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -53,14 +53,12 @@ class DatasetRows(Sequence[Row]):
 
     def __init__(self) -> None:
         self._spool = Spool()
-        self._seen: dict[str, Counter[str]] = {}
+        self._seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def add(self, row: Row) -> None:
         """Keep one more."""
         for column, value in row.values.items():
-            kind = json_type(value)
-            counts = self._seen.get(column) or self._seen.setdefault(column, Counter())
-            counts[kind] += 1
+            self._seen[column][json_type(value)] += 1
         self._spool.add(pack((row.id, row.line, bytes.fromhex(row.digest), dict(row.values))))
 
     @property

@@ -276,7 +276,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-class Patient(ThreadingHTTPServer):
+class Quiet(ThreadingHTTPServer):
     """Says nothing of clients that hang up: uvicorn does not either, and it would pass for why the server ended."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -302,7 +302,7 @@ def main() -> None:
     Handler.adapters = {entry["name"]: entry["path"] for entry in map(json.loads, options.lora_modules)}
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    server = Patient((options.host, options.port), Handler, bind_and_activate=False)
+    server = Quiet((options.host, options.port), Handler, bind_and_activate=False)
     # vLLM's has room for 2,048; the library's own five would reset a probe that asks all at once.
     server.request_queue_size = 128
     server.server_bind()
